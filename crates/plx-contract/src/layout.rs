@@ -1,0 +1,86 @@
+//! Where things are below the context root. One place, so that nobody spells a path twice.
+
+use crate::run::RunUuid;
+use std::path::{Path, PathBuf};
+
+/// Directory of our own state below the artifacts root, and below `plx-pod`'s working folder.
+pub const OWN_STATE: &str = ".plx";
+
+/// Every temporary file of ours begins with this; every scan skips such names.
+pub const TEMP_PREFIX: &str = ".plx-part.";
+
+/// Paths below one context root (`/plx-context` in a pod).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    root: PathBuf,
+}
+
+impl Layout {
+    /// A layout below `root`.
+    pub fn under(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// The layout that `POLYAXON_CONTEXT_ROOT` names, `/plx-context` by default.
+    pub fn from_env(env: &impl crate::Env) -> Self {
+        Self::under(env.non_empty(crate::env::CONTEXT_ROOT).unwrap_or_else(|| "/plx-context".to_owned()))
+    }
+
+    /// The context root.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// `ART`: everything that is fetched or collected.
+    pub fn artifacts(&self) -> PathBuf {
+        self.root.join("artifacts")
+    }
+
+    /// The run's own folder, mirrored to `STORE/UUID`.
+    pub fn run(&self, run: &RunUuid) -> PathBuf {
+        self.artifacts().join(run.as_str())
+    }
+
+    /// Where main writes its outputs.
+    pub fn outputs(&self, run: &RunUuid) -> PathBuf {
+        self.run(run).join("outputs")
+    }
+
+    /// The folder of the run's logs.
+    pub fn logs(&self, run: &RunUuid) -> PathBuf {
+        self.run(run).join("plxlogs")
+    }
+
+    /// Runs that this run writes into beside its own.
+    pub fn related_runs(&self) -> PathBuf {
+        self.artifacts().join("_related_runs")
+    }
+
+    /// The hand-over from init to sidecar, in Polyaxon's format.
+    pub fn fs_file(&self) -> PathBuf {
+        self.artifacts().join(".fs")
+    }
+
+    /// Journal, cursors and undelivered calls of one pod.
+    pub fn own_state(&self, pod: &str) -> PathBuf {
+        self.artifacts().join(OWN_STATE).join(pod)
+    }
+
+    /// What the wrapper of main (or `plx-pod`) leaves when main has ended: `{"exit_code":N}`.
+    pub fn exit_marker(&self, pod: &str) -> PathBuf {
+        self.own_state(pod).join("main-exit.json")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_those_of_polyaxon() {
+        let layout = Layout::from_env(&std::collections::BTreeMap::new());
+        let run = RunUuid::new("R").expect("a segment");
+        assert_eq!(layout.outputs(&run), Path::new("/plx-context/artifacts/R/outputs"));
+        assert_eq!(layout.fs_file(), Path::new("/plx-context/artifacts/.fs"));
+    }
+}

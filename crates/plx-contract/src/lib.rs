@@ -1,0 +1,23 @@
+//! Names and shapes that both sides of the pod agree on.
+//!
+//! Pure: no tokio, no network, no `std::env`, no `std::fs`. Whoever needs a variable or a file hands in an
+//! [`env::Env`] or a [`credential::Files`]; that is what lets `plx-pod run` hold several containers' worth of
+//! configuration in one process, and lets every test bring its own.
+
+pub mod class;
+pub mod connection;
+pub mod credential;
+pub mod env;
+pub mod fault;
+pub mod init;
+pub mod key;
+pub mod layout;
+pub mod operation;
+pub mod plugins;
+pub mod record;
+pub mod run;
+
+pub use class::{Class, Classified};
+pub use env::Env;
+pub use key::RelPath;
+pub use layout::Layout;
