@@ -16,8 +16,10 @@ pub mod operation;
 pub mod plugins;
 pub mod record;
 pub mod run;
+pub mod stat;
 
 pub use class::{Class, Classified};
 pub use env::Env;
 pub use key::RelPath;
 pub use layout::Layout;
+pub use stat::Stat;

@@ -1,1 +1,61 @@
-//! .
+//! The shell around a program: everything between `main` and the program's own code.
+//!
+//! A program is an async function from its environment and a [`Stop`] to a result. [`run`] gives it a runtime that fits
+//! a small container, installs the signal handlers before anything else, and turns a [`Failure`] into one `error:`
+//! line, one `next:` line, the termination message and the exit code of its class.
+
+mod failure;
+mod files;
+mod logging;
+mod report;
+mod signals;
+
+pub use failure::Failure;
+pub use files::{DiskFiles, ProcessEnv, memory_limit};
+pub use logging::init_logging;
+pub use report::{REPORT_LIMIT, Report};
+pub use signals::Stop;
+
+use plx_contract::Class;
+use std::process::ExitCode;
+
+/// Runs a program to its end.
+///
+/// `program` is its name in messages. The body's `Ok` is the report of a run that did its job as far as it could;
+/// `Err` is a run that did not.
+pub fn run<B>(program: &'static str, body: B) -> ExitCode
+where
+    B: AsyncFnOnce(ProcessEnv, Stop) -> Result<Report, Failure>,
+{
+    let env = ProcessEnv;
+    init_logging(&env);
+    // Two TLS providers can be compiled in; the first use would then panic. One is named here, once.
+    let installed = rustls::crypto::ring::default_provider().install_default();
+    debug_assert!(installed.is_ok(), "the provider is installed once, at start");
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(std::thread::available_parallelism().map_or(2, |n| n.get().min(4)))
+        // Each blocking thread costs memory that the pod's 60 Mi have to hold.
+        .max_blocking_threads(16)
+        .enable_all()
+        .build();
+    let outcome = match runtime {
+        Ok(runtime) => runtime.block_on(async {
+            let stop = Stop::on_signals()?;
+            body(env, stop).await
+        }),
+        Err(error) => Err(Failure::new(Class::Bug, format!("start the async runtime: {error}"))),
+    };
+    finish(program, &env, outcome)
+}
+
+fn finish(program: &'static str, env: &ProcessEnv, outcome: Result<Report, Failure>) -> ExitCode {
+    let report = match outcome {
+        Ok(report) => report,
+        Err(failure) => {
+            report::print_failure(&failure);
+            Report::of_failure(&failure)
+        }
+    };
+    report.write(program, env);
+    ExitCode::from(report.class.code())
+}

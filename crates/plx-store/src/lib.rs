@@ -1,1 +1,14 @@
-//! .
+//! A connection becomes something that holds artifacts: a bucket or a mounted folder.
+//!
+//! This crate knows credentials, endpoints and URLs. It moves no bytes and decides no retries: the library's own
+//! retries are off, because a throttled request that is retried in silence is one that nobody slows down for.
+
+mod error;
+mod faults;
+mod location;
+mod open;
+mod s3;
+
+pub use error::StoreError;
+pub use faults::Requests;
+pub use open::{Bucket, Opened, Volume, open, open_at};

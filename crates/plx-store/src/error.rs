@@ -1,0 +1,96 @@
+//! Why a connection could not be opened.
+
+use plx_contract::connection::{ConnectionError, Kind};
+use plx_contract::credential::CredentialError;
+use plx_contract::key::UnsafePath;
+use plx_contract::{Class, Classified};
+
+/// A connection that cannot be opened. Holds no credential.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The connection itself is wrong.
+    #[error(transparent)]
+    Connection(#[from] ConnectionError),
+    /// Its credentials are.
+    #[error(transparent)]
+    Credential(#[from] CredentialError),
+    /// A path below it is.
+    #[error(transparent)]
+    Path(#[from] UnsafePath),
+    /// Its bucket is no bucket URL.
+    #[error("connection `{connection}`: `{bucket}` is no bucket, wanted {wanted}")]
+    Bucket {
+        /// The connection.
+        connection: String,
+        /// What was written.
+        bucket: String,
+        /// The form that was wanted.
+        wanted: &'static str,
+    },
+    /// Its endpoint is no URL.
+    #[error("connection `{connection}`: the endpoint `{endpoint}` is no URL")]
+    Endpoint {
+        /// The connection.
+        connection: String,
+        /// What was found, without user and password.
+        endpoint: String,
+    },
+    /// A path that does not lie in the connection.
+    #[error("`{path}` does not lie in connection `{connection}` ({root})")]
+    Outside {
+        /// The path.
+        path: String,
+        /// The connection.
+        connection: String,
+        /// Its store path.
+        root: String,
+    },
+    /// A kind that this build does not open.
+    #[error("connection `{connection}`: kind {kind} cannot be opened by this version")]
+    Kind {
+        /// The connection.
+        connection: String,
+        /// Its kind.
+        kind: Kind,
+    },
+    /// The client could not be made.
+    #[error("connection `{connection}`: make the client")]
+    Client {
+        /// The connection.
+        connection: String,
+        /// Why.
+        #[source]
+        source: object_store::Error,
+    },
+}
+
+impl Classified for StoreError {
+    fn class(&self) -> Class {
+        match self {
+            Self::Connection(error) => error.class(),
+            Self::Credential(error) => error.class(),
+            Self::Path(error) => error.class(),
+            Self::Outside { .. } => Class::Usage,
+            Self::Bucket { .. } | Self::Endpoint { .. } | Self::Kind { .. } | Self::Client { .. } => {
+                Class::Config
+            }
+        }
+    }
+
+    fn next_step(&self) -> Option<String> {
+        match self {
+            Self::Connection(error) => error.next_step(),
+            Self::Credential(error) => error.next_step(),
+            Self::Path(error) => error.next_step(),
+            Self::Bucket { .. } => Some("correct the connection's schema".to_owned()),
+            Self::Endpoint { .. } => {
+                Some("set AWS_ENDPOINT_URL to something like http://minio:9000".to_owned())
+            }
+            Self::Outside { root, .. } => Some(format!("name a path that begins with {root}")),
+            Self::Kind { .. } => Some("use a connection of kind s3, volume_claim or host_path".to_owned()),
+            Self::Client { .. } => {
+                Some("check the endpoint, and that the image has a CA bundle in /etc/ssl/certs".to_owned())
+            }
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! Opening a connection.
+
+use crate::location::Location;
+use crate::{Requests, StoreError, s3};
+use object_store::ObjectStore;
+use object_store::multipart::MultipartStore;
+use plx_contract::connection::{Connection, Kind, Schema};
+use plx_contract::credential::Files;
+use plx_contract::{Env, RelPath};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// An opened connection.
+#[derive(Clone)]
+pub enum Opened {
+    /// An object store.
+    Bucket(Bucket),
+    /// A mounted folder.
+    Volume(Volume),
+}
+
+/// A place in an object store.
+#[derive(Clone)]
+pub struct Bucket {
+    /// The store, without retries of its own.
+    pub store: Arc<dyn ObjectStore>,
+    /// The same store's multipart uploads.
+    pub parts: Arc<dyn MultipartStore>,
+    /// What lies before every key of this connection.
+    pub prefix: RelPath,
+    /// `s3://BUCKET`, for messages.
+    pub place: String,
+    /// What was asked of it so far.
+    pub requests: Arc<Requests>,
+}
+
+/// A mounted folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Volume {
+    /// The folder.
+    pub root: PathBuf,
+    /// Whether the connection forbids writing.
+    pub read_only: bool,
+}
+
+impl fmt::Display for Opened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bucket(bucket) if bucket.prefix.is_root() => f.write_str(&bucket.place),
+            Self::Bucket(bucket) => write!(f, "{}/{}", bucket.place, bucket.prefix),
+            Self::Volume(volume) => write!(f, "{}", volume.root.display()),
+        }
+    }
+}
+
+impl fmt::Debug for Opened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Opened({self})")
+    }
+}
+
+/// Opens a connection at its store path.
+///
+/// # Errors
+/// When the connection, its credentials or its endpoint cannot be used. Nothing is asked of the store yet.
+pub fn open(connection: &Connection, env: &impl Env, files: &impl Files) -> Result<Opened, StoreError> {
+    let store_path = connection.store_path()?;
+    open_bucket_or_mount(connection, &store_path, env, files)
+}
+
+/// Opens a connection at `path`, as a script's `--path-from` names it: the store path and what follows.
+///
+/// # Errors
+/// As [`open`]; also when the path lies outside of a mounted folder.
+pub fn open_at(
+    connection: &Connection,
+    path: &str,
+    env: &impl Env,
+    files: &impl Files,
+) -> Result<Opened, StoreError> {
+    let store_path = connection.store_path()?;
+    if connection.kind.is_bucket() {
+        return open_bucket_or_mount(connection, path, env, files);
+    }
+    let outside = || StoreError::Outside {
+        path: path.to_owned(),
+        connection: connection.name.clone(),
+        root: store_path.clone(),
+    };
+    let below = Path::new(path).strip_prefix(&store_path).map_err(|_| outside())?;
+    let below = RelPath::parse(below.to_str().ok_or_else(outside)?)?;
+    let Opened::Volume(volume) = open_bucket_or_mount(connection, &store_path, env, files)? else {
+        return Err(outside());
+    };
+    Ok(Opened::Volume(Volume { root: below.beneath(&volume.root), ..volume }))
+}
+
+fn open_bucket_or_mount(
+    connection: &Connection,
+    path: &str,
+    env: &impl Env,
+    files: &impl Files,
+) -> Result<Opened, StoreError> {
+    match connection.kind {
+        Kind::S3 => {
+            let location = Location::parse(connection, path)?;
+            let (store, requests) = s3::client(connection, &location, env, files)?;
+            let store = Arc::new(store);
+            Ok(Opened::Bucket(Bucket {
+                store: Arc::clone(&store) as Arc<dyn ObjectStore>,
+                parts: store,
+                place: format!("s3://{}", location.bucket),
+                prefix: location.prefix,
+                requests,
+            }))
+        }
+        Kind::VolumeClaim | Kind::HostPath => {
+            let read_only = match connection.schema() {
+                Schema::Claim { read_only, .. } | Schema::HostPath { read_only, .. } => read_only,
+                _ => false,
+            };
+            Ok(Opened::Volume(Volume { root: PathBuf::from(path), read_only }))
+        }
+        ref kind => Err(StoreError::Kind { connection: connection.name.clone(), kind: kind.clone() }),
+    }
+}

@@ -1,0 +1,250 @@
+//! Copies between two folders of this machine: by reference where the file system can, in the kernel where not.
+
+use crate::place::Place;
+use crate::{Progress, TransferError};
+use plx_contract::layout::TEMP_PREFIX;
+use plx_contract::{RelPath, Stat};
+use std::fs::{File, Permissions};
+use std::io::{self, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Component, Path, PathBuf};
+use tokio_util::sync::CancellationToken;
+
+/// Copied in one call; between two of them a stop is seen.
+const CHUNK: u64 = 32 << 20;
+
+/// Something in a folder.
+#[derive(Debug, Clone)]
+pub(crate) struct Found {
+    /// Its name below the folder that is walked.
+    pub rel: RelPath,
+    pub kind: Kind,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum Kind {
+    File { source: PathBuf, size: u64 },
+    Folder,
+    Link { to: PathBuf },
+}
+
+/// Walks a folder of a mount. Links that stay within the folder are links again on the other side; others are followed
+/// as long as they stay within `boundary`, the mount. Everything else is an error of its own, and the walk goes on.
+pub(crate) fn walk(root: &Path, boundary: &Path, each: &mut dyn FnMut(Result<Found, TransferError>)) {
+    let boundary = boundary.canonicalize().unwrap_or_else(|_| boundary.to_owned());
+    Walk { boundary, above: Vec::new() }.folder(root, &RelPath::root(), each);
+}
+
+struct Walk {
+    boundary: PathBuf,
+    /// The real folders that lead to here through links: a link to one of them is a loop.
+    above: Vec<PathBuf>,
+}
+
+impl Walk {
+    fn folder(&mut self, root: &Path, below: &RelPath, each: &mut dyn FnMut(Result<Found, TransferError>)) {
+        let entries = walkdir::WalkDir::new(root)
+            .min_depth(1)
+            .follow_links(false)
+            .into_iter()
+            .filter_entry(|entry| !entry.file_name().to_string_lossy().starts_with(TEMP_PREFIX));
+        for entry in entries {
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(error) => {
+                    let path = error.path().unwrap_or(root).to_owned();
+                    let source =
+                        error.into_io_error().unwrap_or_else(|| io::Error::other("a loop of folders"));
+                    each(Err(TransferError::disk("read", &path, source)));
+                    continue;
+                }
+            };
+            let rel = match entry.path().strip_prefix(root).ok().and_then(Path::to_str).map(RelPath::parse) {
+                Some(Ok(rel)) => below.join(&rel),
+                _ => {
+                    each(Err(TransferError::Unsafe {
+                        at: entry.path().display().to_string(),
+                        why: "its name is not UTF-8".to_owned(),
+                    }));
+                    continue;
+                }
+            };
+            let kind = entry.file_type();
+            if kind.is_symlink() {
+                self.link(root, entry.path(), rel, each);
+            } else if kind.is_dir() {
+                each(Ok(Found { rel, kind: Kind::Folder }));
+            } else if kind.is_file() {
+                let size = entry.metadata().map_or(0, |metadata| metadata.len());
+                each(Ok(Found { rel, kind: Kind::File { source: entry.into_path(), size } }));
+            } else {
+                each(Err(TransferError::Unsafe {
+                    at: entry.path().display().to_string(),
+                    why: "it is neither a file, a folder nor a link".to_owned(),
+                }));
+            }
+        }
+    }
+
+    fn link(
+        &mut self,
+        root: &Path,
+        path: &Path,
+        rel: RelPath,
+        each: &mut dyn FnMut(Result<Found, TransferError>),
+    ) {
+        let refused = |why: String| TransferError::Unsafe { at: path.display().to_string(), why };
+        let to = match std::fs::read_link(path) {
+            Ok(to) => to,
+            Err(error) => return each(Err(TransferError::disk("read link", path, error))),
+        };
+        if self.above.is_empty() && stays_within(root, path, &to) {
+            return each(Ok(Found { rel, kind: Kind::Link { to } }));
+        }
+        let Ok(real) = path.canonicalize() else {
+            return each(Err(refused(format!("it is a link to {}, which does not exist", to.display()))));
+        };
+        if !real.starts_with(&self.boundary) {
+            return each(Err(refused(format!(
+                "it is a link to {}, outside of the connection",
+                to.display()
+            ))));
+        }
+        match std::fs::metadata(&real) {
+            Ok(metadata) if metadata.is_file() => {
+                each(Ok(Found { rel, kind: Kind::File { source: real, size: metadata.len() } }));
+            }
+            Ok(metadata) if metadata.is_dir() => {
+                let loops =
+                    path.starts_with(&real) || self.above.iter().any(|above| above.starts_with(&real));
+                if loops {
+                    return each(Err(refused(format!("it is a link to {}, a loop", to.display()))));
+                }
+                each(Ok(Found { rel: rel.clone(), kind: Kind::Folder }));
+                self.above.push(real.clone());
+                self.folder(&real, &rel, each);
+                self.above.pop();
+            }
+            Ok(_) => each(Err(refused("it is a link to neither a file nor a folder".to_owned()))),
+            Err(error) => each(Err(TransferError::disk("read", path, error))),
+        }
+    }
+}
+
+/// True for a relative link whose steps, taken one by one, never leave `root`.
+fn stays_within(root: &Path, link: &Path, to: &Path) -> bool {
+    let Some(depth) = link.strip_prefix(root).ok().map(|rel| rel.components().count()) else { return false };
+    let mut depth = depth.saturating_sub(1);
+    for part in to.components() {
+        match part {
+            Component::Normal(_) => depth += 1,
+            Component::CurDir => {}
+            Component::ParentDir if depth > 0 => depth -= 1,
+            _ => return false,
+        }
+    }
+    true
+}
+
+/// What a copy did.
+pub(crate) enum Copied {
+    /// The whole of one version.
+    Whole { stat: Stat, bytes: u64 },
+    /// The file changed in the meantime; nothing was published.
+    Changed,
+    /// The file is not there any more.
+    Vanished,
+}
+
+/// Copies one file under its final name.
+pub(crate) fn file(
+    source: &Path,
+    place: &Place,
+    name: &RelPath,
+    durable: bool,
+    progress: &Progress,
+    stop: &CancellationToken,
+) -> Result<Copied, TransferError> {
+    let from = match File::open(source) {
+        Ok(from) => from,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Copied::Vanished),
+        Err(error) => return Err(TransferError::disk("read", source, error)),
+    };
+    let status = |file: &File| {
+        file.metadata().map(|m| Stat::of(&m)).map_err(|e| TransferError::disk("read", source, e))
+    };
+    let before = status(&from)?;
+    let temp = place.temp(name)?;
+    let written = |error| place.failed("write", name, error);
+    if rustix::fs::ioctl_ficlone(temp.file(), &from).is_ok() {
+        progress.moved(before.size);
+    } else {
+        let mut copied = 0;
+        loop {
+            if stop.is_cancelled() {
+                return Err(TransferError::Stopped { at: source.display().to_string(), last: None });
+            }
+            // The standard library copies file to file inside the kernel (copy_file_range, then sendfile).
+            let moved = io::copy(&mut (&from).take(CHUNK), &mut temp.file()).map_err(written)?;
+            progress.moved(moved);
+            copied += moved;
+            if moved < CHUNK {
+                break;
+            }
+        }
+        if copied != before.size {
+            return Ok(Copied::Changed);
+        }
+    }
+    if !status(&from)?.same_version(&before) {
+        return Ok(Copied::Changed);
+    }
+    temp.file().set_permissions(Permissions::from_mode(before.mode & 0o777)).map_err(written)?;
+    if durable {
+        // On NFS a write error may come only now; before the rename it is still harmless.
+        temp.file().sync_all().map_err(written)?;
+    }
+    temp.publish()?;
+    Ok(Copied::Whole { stat: before, bytes: before.size })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_inside_stay_links_and_links_outside_the_mount_are_refused() {
+        let mount = tempfile::tempdir().unwrap();
+        let model = mount.path().join("model");
+        std::fs::create_dir_all(model.join("ckpt-5")).unwrap();
+        std::fs::create_dir_all(mount.path().join("shared")).unwrap();
+        std::fs::write(model.join("ckpt-5/w"), "w").unwrap();
+        std::fs::write(mount.path().join("shared/tok"), "t").unwrap();
+        let link = |to: &str, name: &str| std::os::unix::fs::symlink(to, model.join(name)).unwrap();
+        link("ckpt-5", "latest");
+        link("../shared/tok", "tok");
+        link("../shared", "dir");
+        link("/etc/passwd", "pw");
+        link("../model", "loop");
+        link("../nothing", "dangling");
+        let (mut seen, mut errors) = (Vec::new(), Vec::new());
+        walk(&model, mount.path(), &mut |found| match found {
+            Ok(found) => seen.push(format!(
+                "{} {}",
+                found.rel,
+                match found.kind {
+                    Kind::File { .. } => "file".to_owned(),
+                    Kind::Folder => "folder".to_owned(),
+                    Kind::Link { to } => format!("-> {}", to.display()),
+                }
+            )),
+            Err(error) => errors.push(error.to_string()),
+        });
+        seen.sort();
+        assert_eq!(
+            seen,
+            ["ckpt-5 folder", "ckpt-5/w file", "dir folder", "dir/tok file", "latest -> ckpt-5", "tok file"]
+        );
+        assert_eq!(errors.len(), 3, "{errors:#?}");
+    }
+}

@@ -1,0 +1,94 @@
+//! Deletes, and the folders of volumes.
+
+use crate::download::{ANSWER_TIME, blocking, bug};
+use crate::remote::literal;
+use crate::{Cause, Engine, Place, Remote, TransferError};
+use object_store::ObjectStoreExt;
+use plx_contract::RelPath;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// Removes objects or files; what is gone already is removed. `each` is told how every single one ended.
+pub async fn remove(
+    engine: &Engine,
+    remote: &Remote,
+    keys: Vec<RelPath>,
+    stop: &CancellationToken,
+    mut each: impl FnMut(RelPath, Result<(), TransferError>),
+) {
+    let mut keys = keys.into_iter();
+    let mut running = JoinSet::new();
+    loop {
+        while running.len() < engine.workers
+            && let Some(key) = keys.next()
+        {
+            let (engine, remote, stop) = (engine.clone(), remote.clone(), stop.clone());
+            running.spawn(async move {
+                let result = remove_one(&engine, &remote, &key, &stop).await;
+                (key, result)
+            });
+        }
+        match running.join_next().await {
+            Some(Ok((key, result))) => each(key, result),
+            Some(Err(error)) => tracing::error!("{}", bug(error)),
+            None => break,
+        }
+    }
+}
+
+async fn remove_one(
+    engine: &Engine,
+    remote: &Remote,
+    key: &RelPath,
+    stop: &CancellationToken,
+) -> Result<(), TransferError> {
+    match remote {
+        Remote::Volume { root, .. } => {
+            let (root, key) = (root.clone(), key.clone());
+            blocking(move || if root.is_dir() { Place::open(&root)?.remove(&key) } else { Ok(()) }).await
+        }
+        Remote::Bucket { store, prefix, place, .. } => {
+            let (at, path) = (remote.at(key), literal(place, &prefix.join(key))?);
+            let result = engine
+                .attempt(stop, &at, None, || async {
+                    tokio::time::timeout(ANSWER_TIME, store.delete(&path))
+                        .await
+                        .map_err(|_| TransferError::passing("delete", &at, "no answer in time"))?
+                        .map_err(|error| TransferError::store("delete", &at, &error))
+                })
+                .await;
+            match result {
+                Err(error) if error.cause() == Some(Cause::Absent) => Ok(()),
+                other => other,
+            }
+        }
+    }
+}
+
+/// Makes folders of a volume; a bucket has none.
+///
+/// # Errors
+/// The first that could not be made.
+pub async fn make_folders(remote: &Remote, folders: Vec<RelPath>) -> Result<(), TransferError> {
+    let Remote::Volume { root, .. } = remote else { return Ok(()) };
+    let root = root.clone();
+    blocking(move || {
+        let place = Place::open(&root)?;
+        folders.iter().try_for_each(|folder| place.make_folder(folder))
+    })
+    .await
+}
+
+/// Removes empty folders of a volume, deepest first; one that still holds something stays.
+///
+/// # Errors
+/// The first that could not be removed.
+pub async fn remove_folders(remote: &Remote, folders: Vec<RelPath>) -> Result<(), TransferError> {
+    let Remote::Volume { root, .. } = remote else { return Ok(()) };
+    let root = root.clone();
+    blocking(move || {
+        let place = Place::open(&root)?;
+        folders.iter().try_for_each(|folder| place.remove_folder(folder))
+    })
+    .await
+}

@@ -1,0 +1,216 @@
+//! From this machine to a store.
+//!
+//! A file is published only as a version that was read whole: its status is the same before and after. One that changes
+//! meanwhile ends as [`Ended::Changed`], for the caller to try again.
+
+use crate::download::{ANSWER_TIME, blocking, bug};
+use crate::remote::literal;
+use crate::{Engine, Place, Remote, TransferError, copy, multipart};
+use bytes::Bytes;
+use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
+use plx_contract::{RelPath, Stat};
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// Times a small file is read again when it changed under the reader, before it counts as changing.
+const READS: u32 = 3;
+/// A store that takes less than this is as good as standing still.
+const SLOWEST_BYTES_PER_SECOND: u64 = 32 << 10;
+
+/// One file to send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upload {
+    /// Where to, below the remote.
+    pub key: RelPath,
+    /// The file to read; links are resolved.
+    pub path: PathBuf,
+    /// Its size when it was planned: small files go first.
+    pub size: u64,
+}
+
+/// How one file's upload ended.
+#[derive(Debug, Clone)]
+pub enum Ended {
+    /// It is stored, as the version with this status.
+    Landed {
+        /// The status, the same before and after it was read.
+        stat: Stat,
+        /// Wall clock at the end of the read, nanoseconds since the epoch.
+        read_end_ns: i64,
+    },
+    /// It changed while it was read; nothing was published.
+    Changed,
+    /// It is not there any more.
+    Vanished,
+    /// It was not stored.
+    Failed(TransferError),
+}
+
+/// Sends files with bounded workers; `each` is told how every single one ended, as soon as it did. Files that `stop`
+/// left unsent end as [`TransferError::Stopped`].
+pub async fn upload(
+    engine: &Engine,
+    remote: &Remote,
+    jobs: Vec<Upload>,
+    stop: &CancellationToken,
+    mut each: impl FnMut(Upload, Ended),
+) {
+    let bytes = jobs.iter().map(|job| job.size).sum();
+    engine.progress().planned(jobs.len() as u64, bytes);
+    let place = match remote {
+        Remote::Bucket { .. } => None,
+        Remote::Volume { root, .. } => {
+            let root = root.clone();
+            match blocking(move || Place::open(&root)).await {
+                Ok(place) => Some(place),
+                Err(error) => {
+                    for job in jobs {
+                        each(job, Ended::Failed(error.clone()));
+                    }
+                    return;
+                }
+            }
+        }
+    };
+    let send = Arc::new(Send { engine: engine.clone(), remote: remote.clone(), place, stop: stop.clone() });
+    let mut jobs = jobs.into_iter();
+    let mut running = JoinSet::new();
+    loop {
+        while running.len() < engine.workers
+            && let Some(job) = jobs.next()
+        {
+            let send = Arc::clone(&send);
+            running.spawn(async move {
+                let ended = send.one(&job).await.unwrap_or_else(Ended::Failed);
+                (job, ended)
+            });
+        }
+        match running.join_next().await {
+            Some(Ok((job, ended))) => each(job, ended),
+            // A panic loses the job's name; the file is simply not landed, and is sent again by the next pass.
+            Some(Err(error)) => tracing::error!("{}", bug(error)),
+            None => break,
+        }
+    }
+}
+
+pub(crate) struct Send {
+    pub engine: Engine,
+    pub remote: Remote,
+    pub place: Option<Place>,
+    pub stop: CancellationToken,
+}
+
+impl Send {
+    async fn one(&self, job: &Upload) -> Result<Ended, TransferError> {
+        if self.stop.is_cancelled() {
+            return Err(TransferError::Stopped { at: self.remote.at(&job.key), last: None });
+        }
+        let ended = match (&self.remote, &self.place) {
+            (Remote::Bucket { store, prefix, place, .. }, _) => {
+                let key = literal(place, &prefix.join(&job.key))?;
+                self.to_bucket(store, key, job).await?
+            }
+            (Remote::Volume { .. }, Some(place)) => self.to_volume(place.clone(), job).await?,
+            (Remote::Volume { .. }, None) => {
+                return Err(TransferError::Bug("a volume without its place".to_owned()));
+            }
+        };
+        if matches!(ended, Ended::Landed { .. }) {
+            self.engine.progress().finished_one();
+        }
+        Ok(ended)
+    }
+
+    async fn to_volume(&self, place: Place, job: &Upload) -> Result<Ended, TransferError> {
+        let (job, stop, progress) = (job.clone(), self.stop.clone(), Arc::clone(self.engine.progress()));
+        blocking(move || {
+            Ok(match copy::file(&job.path, &place, &job.key, true, &progress, &stop)? {
+                copy::Copied::Whole { stat, .. } => Ended::Landed { stat, read_end_ns: now_ns() },
+                copy::Copied::Changed => Ended::Changed,
+                copy::Copied::Vanished => Ended::Vanished,
+            })
+        })
+        .await
+    }
+
+    async fn to_bucket(
+        &self,
+        store: &Arc<dyn ObjectStore>,
+        key: object_store::path::Path,
+        job: &Upload,
+    ) -> Result<Ended, TransferError> {
+        let path = job.path.clone();
+        let Some((file, before)) = blocking(move || open(&path)).await? else { return Ok(Ended::Vanished) };
+        if before.size > multipart::part_size(before.size, &self.engine.budget) {
+            return multipart::put(self, key, job, Arc::new(file), before).await;
+        }
+        let _room = self.engine.budget.take(before.size.max(1)).await;
+        let path = job.path.clone();
+        let Some((content, stat, read_end_ns)) = blocking(move || read_whole(&path, file)).await? else {
+            return Ok(Ended::Changed);
+        };
+        let at = self.remote.at(&job.key);
+        let payload = PutPayload::from_bytes(content);
+        self.engine
+            .attempt(&self.stop, &at, None, || async {
+                tokio::time::timeout(time_for(stat.size), store.put(&key, payload.clone()))
+                    .await
+                    .map_err(|_| TransferError::passing("put", &at, "no answer in time"))?
+                    .map_err(|error| TransferError::store("put", &at, &error))
+            })
+            .await?;
+        self.engine.progress().moved(stat.size);
+        Ok(Ended::Landed { stat, read_end_ns })
+    }
+}
+
+/// How long the store may take for a request of so many bytes.
+pub(crate) fn time_for(bytes: u64) -> Duration {
+    ANSWER_TIME + Duration::from_secs(bytes / SLOWEST_BYTES_PER_SECOND)
+}
+
+pub(crate) fn now_ns() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+}
+
+fn open(path: &Path) -> Result<Option<(File, Stat)>, TransferError> {
+    let opened = File::open(path).and_then(|file| file.metadata().map(|metadata| (file, metadata)));
+    match opened {
+        Ok((file, metadata)) => Ok(Some((file, Stat::of(&metadata)))),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            Ok(None)
+        }
+        Err(error) => Err(TransferError::disk("read", path, error)),
+    }
+}
+
+/// The content of one version of a file; none when it does not hold still, or has outgrown what was planned for it.
+fn read_whole(path: &Path, mut file: File) -> Result<Option<(Bytes, Stat, i64)>, TransferError> {
+    let failed = |error| TransferError::disk("read", path, error);
+    let first = file.metadata().map(|metadata| Stat::of(&metadata)).map_err(failed)?;
+    let mut before = first;
+    for _ in 0..READS {
+        let mut content = Vec::with_capacity(usize::try_from(before.size).unwrap_or(0));
+        // One byte more than there should be shows that there is more.
+        (&file).take(before.size + 1).read_to_end(&mut content).map_err(failed)?;
+        let read_end_ns = now_ns();
+        let after = file.metadata().map(|metadata| Stat::of(&metadata)).map_err(failed)?;
+        if after.same_version(&before) && content.len() as u64 == before.size {
+            return Ok(Some((Bytes::from(content), after, read_end_ns)));
+        }
+        // Room was taken for the first size.
+        if after.size > first.size {
+            return Ok(None);
+        }
+        before = after;
+        io::Seek::rewind(&mut file).map_err(failed)?;
+    }
+    Ok(None)
+}
