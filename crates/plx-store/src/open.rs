@@ -8,7 +8,7 @@ use plx_contract::connection::{Connection, Kind, Schema};
 use plx_contract::credential::Files;
 use plx_contract::{Env, RelPath};
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// An opened connection.
@@ -69,7 +69,8 @@ pub fn open(connection: &Connection, env: &impl Env, files: &impl Files) -> Resu
     open_bucket_or_mount(connection, &store_path, env, files)
 }
 
-/// Opens a connection at `path`, as a script's `--path-from` names it: the store path and what follows.
+/// Opens the connection that `path` lies in, as a script's `--path-from` names it: the store path and what follows.
+/// Returns the opened store and the path below it.
 ///
 /// # Errors
 /// As [`open`]; also when the path lies outside of a mounted folder.
@@ -78,22 +79,28 @@ pub fn open_at(
     path: &str,
     env: &impl Env,
     files: &impl Files,
-) -> Result<Opened, StoreError> {
+) -> Result<(Opened, RelPath), StoreError> {
     let store_path = connection.store_path()?;
-    if connection.kind.is_bucket() {
-        return open_bucket_or_mount(connection, path, env, files);
+    if let Some(below) = below(&store_path, path) {
+        return Ok((open(connection, env, files)?, RelPath::parse(below)?));
     }
-    let outside = || StoreError::Outside {
-        path: path.to_owned(),
-        connection: connection.name.clone(),
-        root: store_path.clone(),
-    };
-    let below = Path::new(path).strip_prefix(&store_path).map_err(|_| outside())?;
-    let below = RelPath::parse(below.to_str().ok_or_else(outside)?)?;
-    let Opened::Volume(volume) = open_bucket_or_mount(connection, &store_path, env, files)? else {
-        return Err(outside());
-    };
-    Ok(Opened::Volume(Volume { root: below.beneath(&volume.root), ..volume }))
+    if !connection.kind.is_bucket() {
+        return Err(StoreError::Outside {
+            path: path.to_owned(),
+            connection: connection.name.clone(),
+            root: store_path,
+        });
+    }
+    // Another bucket, or another part of it, with this connection's credentials: the reference takes that too.
+    let Location { bucket, prefix } = Location::parse(connection, path)?;
+    let scheme = path.find("://").map_or("", |end| &path[..end + 3]);
+    Ok((open_bucket_or_mount(connection, &format!("{scheme}{bucket}"), env, files)?, prefix))
+}
+
+/// What follows `root` in `path`, when it lies in it.
+fn below<'a>(root: &str, path: &'a str) -> Option<&'a str> {
+    let rest = path.strip_prefix(root)?;
+    (rest.is_empty() || rest.starts_with('/') || root.ends_with('/')).then_some(rest)
 }
 
 fn open_bucket_or_mount(

@@ -76,8 +76,8 @@ struct Put<'a> {
 impl Put<'_> {
     /// Sends all parts and completes; none when the file changed meanwhile.
     async fn all(&self) -> Result<Option<Ended>, TransferError> {
+        let read_began_ns = now_ns();
         let Some(parts) = self.send_parts().await? else { return Ok(None) };
-        let read_end_ns = now_ns();
         let (file, path) = (Arc::clone(&self.file), self.job.path.clone());
         let after = blocking(move || {
             file.metadata()
@@ -89,7 +89,7 @@ impl Put<'_> {
             return Ok(None);
         }
         self.complete(parts).await?;
-        Ok(Some(Ended::Landed { stat: self.before, read_end_ns }))
+        Ok(Some(Ended::Landed { stat: self.before, read_began_ns }))
     }
 
     async fn send_parts(&self) -> Result<Option<Vec<PartId>>, TransferError> {

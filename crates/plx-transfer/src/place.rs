@@ -195,9 +195,19 @@ impl Place {
         self.made.lock().expect("no code panics while it holds the set")
     }
 
+    fn passes_a_link(&self, name: &RelPath) -> bool {
+        let is_link = |name: &RelPath| {
+            self.dir.symlink_metadata(name.as_str()).is_ok_and(|metadata| metadata.is_symlink())
+        };
+        std::iter::successors(Some(name.clone()), |name| Some(name.parent()))
+            .take_while(|name| !name.is_root())
+            .any(|name| is_link(&name))
+    }
+
     pub(crate) fn failed(&self, doing: &'static str, name: &RelPath, error: io::Error) -> TransferError {
-        // cap-std's own refusal has no errno: the kernel's EACCES does.
-        if error.kind() == io::ErrorKind::PermissionDenied && error.raw_os_error().is_none() {
+        // cap-std's own refusal has no errno, the kernel's EACCES does; `mkdir` over a link says that it exists.
+        let refused = error.kind() == io::ErrorKind::PermissionDenied && error.raw_os_error().is_none();
+        if (refused || error.kind() == io::ErrorKind::AlreadyExists) && self.passes_a_link(name) {
             return TransferError::Unsafe {
                 at: name.to_string(),
                 why: format!("a link leads outside of {}", self.path.display()),

@@ -40,8 +40,9 @@ pub enum Ended {
     Landed {
         /// The status, the same before and after it was read.
         stat: Stat,
-        /// Wall clock at the end of the read, nanoseconds since the epoch.
-        read_end_ns: i64,
+        /// Wall clock before the read, nanoseconds since the epoch: what was written after it must show in the
+        /// file's times, if its clock is fine enough.
+        read_began_ns: i64,
     },
     /// It changed while it was read; nothing was published.
     Changed,
@@ -129,9 +130,10 @@ impl Send {
 
     async fn to_volume(&self, place: Place, job: &Upload) -> Result<Ended, TransferError> {
         let (job, stop, progress) = (job.clone(), self.stop.clone(), Arc::clone(self.engine.progress()));
+        let read_began_ns = now_ns();
         blocking(move || {
             Ok(match copy::file(&job.path, &place, &job.key, true, &progress, &stop)? {
-                copy::Copied::Whole { stat, .. } => Ended::Landed { stat, read_end_ns: now_ns() },
+                copy::Copied::Whole { stat, .. } => Ended::Landed { stat, read_began_ns },
                 copy::Copied::Changed => Ended::Changed,
                 copy::Copied::Vanished => Ended::Vanished,
             })
@@ -152,7 +154,7 @@ impl Send {
         }
         let _room = self.engine.budget.take(before.size.max(1)).await;
         let path = job.path.clone();
-        let Some((content, stat, read_end_ns)) = blocking(move || read_whole(&path, file)).await? else {
+        let Some((content, stat, read_began_ns)) = blocking(move || read_whole(&path, file)).await? else {
             return Ok(Ended::Changed);
         };
         let at = self.remote.at(&job.key);
@@ -166,7 +168,7 @@ impl Send {
             })
             .await?;
         self.engine.progress().moved(stat.size);
-        Ok(Ended::Landed { stat, read_end_ns })
+        Ok(Ended::Landed { stat, read_began_ns })
     }
 }
 
@@ -198,12 +200,12 @@ fn read_whole(path: &Path, mut file: File) -> Result<Option<(Bytes, Stat, i64)>,
     let mut before = first;
     for _ in 0..READS {
         let mut content = Vec::with_capacity(usize::try_from(before.size).unwrap_or(0));
+        let read_began_ns = now_ns();
         // One byte more than there should be shows that there is more.
         (&file).take(before.size + 1).read_to_end(&mut content).map_err(failed)?;
-        let read_end_ns = now_ns();
         let after = file.metadata().map(|metadata| Stat::of(&metadata)).map_err(failed)?;
         if after.same_version(&before) && content.len() as u64 == before.size {
-            return Ok(Some((Bytes::from(content), after, read_end_ns)));
+            return Ok(Some((Bytes::from(content), after, read_began_ns)));
         }
         // Room was taken for the first size.
         if after.size > first.size {
