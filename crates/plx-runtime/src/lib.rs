@@ -57,5 +57,5 @@ fn finish(program: &'static str, env: &ProcessEnv, outcome: Result<Report, Failu
         }
     };
     report.write(program, env);
-    ExitCode::from(report.class.code())
+    ExitCode::from(report.exit_code())
 }

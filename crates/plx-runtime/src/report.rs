@@ -13,8 +13,11 @@ pub const REPORT_LIMIT: usize = 4096;
 /// As JSON: `{"program","class","code","message","next", …details}`; `next` and details only when there are any.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Report {
-    /// The class of the end; its code is the exit code.
+    /// The class of the end; its code is the exit code, unless `exit` says otherwise.
     pub class: Class,
+    /// Another exit code than the class's: a sidecar that could not store everything still ends with 0, because a
+    /// failed sidecar fails the pod.
+    pub exit: Option<u8>,
     /// One line; empty for a run of which there is nothing to say.
     pub message: String,
     /// What the reader can do.
@@ -26,17 +29,23 @@ pub struct Report {
 impl Report {
     /// Everything was done and nothing has to be said.
     pub fn done() -> Self {
-        Self { class: Class::Done, message: String::new(), next: None, details: Vec::new() }
+        Self { class: Class::Done, exit: None, message: String::new(), next: None, details: Vec::new() }
     }
 
     /// The report of a failure.
     pub fn of_failure(failure: &Failure) -> Self {
         Self {
             class: failure.class,
+            exit: None,
             message: failure.message.clone(),
             next: failure.next.clone(),
             details: Vec::new(),
         }
+    }
+
+    /// The exit code of the program.
+    pub fn exit_code(&self) -> u8 {
+        self.exit.unwrap_or(self.class.code())
     }
 
     /// One line of JSON of at most [`REPORT_LIMIT`] bytes, valid UTF-8 however long the message.
@@ -114,6 +123,7 @@ mod tests {
             for unit in ["x", "é", "😀", "\"", "\u{1}"] {
                 let report = Report {
                     class: Class::Incomplete,
+                    exit: None,
                     message: unit.repeat(length),
                     next: Some("retry".into()),
                     details: vec![("files", json!(vec!["outputs/model.bin"; length / 10]))],

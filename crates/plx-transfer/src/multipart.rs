@@ -20,8 +20,8 @@ const MIB: u64 = 1 << 20;
 const PART: u64 = 8 * MIB;
 /// S3 takes no more parts than this.
 const MOST_PARTS: u64 = 10_000;
-/// How long an abort may take after everything else has ended.
-const ABORT_TIME: Duration = Duration::from_secs(10);
+/// How long an abort may take after everything else has ended: it must fit into the margin before SIGKILL.
+const ABORT_TIME: Duration = Duration::from_secs(2);
 
 /// The size of one part: 8 MiB, or a third of a small budget, or more when 10 000 parts would not hold the file.
 pub(crate) fn part_size(file: u64, budget: &Budget) -> u64 {

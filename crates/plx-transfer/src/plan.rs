@@ -247,16 +247,31 @@ impl Listing {
 
     async fn next_meta(&mut self) -> Result<Option<ObjectMeta>, TransferError> {
         // Within a page nothing is asked of the store, so nothing can be throttled.
+        let mut ready = None;
         if let Some(open) = &mut self.open
-            && let Some(Some(Ok(meta))) = futures::FutureExt::now_or_never(open.next())
+            && let Some(next) = futures::FutureExt::now_or_never(open.next())
         {
-            return Ok(Some(meta));
+            match next {
+                Some(Ok(meta)) => return Ok(Some(meta)),
+                None => {
+                    self.open = None;
+                    return Ok(None);
+                }
+                // Counts as the first attempt below: what a stream says once it does not say again.
+                Some(Err(error)) => {
+                    self.open = None;
+                    ready = Some(TransferError::store("list", &self.at, &error));
+                }
+            }
         }
         let (engine, stop, at) = (self.engine.clone(), self.stop.clone(), self.at.clone());
-        let shared = tokio::sync::Mutex::new(self);
+        let shared = tokio::sync::Mutex::new((self, ready));
         engine
             .attempt(&stop, &at, None, || async {
-                let mut this = shared.lock().await;
+                let (this, ready) = &mut *shared.lock().await;
+                if let Some(error) = ready.take() {
+                    return Err(error);
+                }
                 let mut open = match this.open.take() {
                     Some(open) => open,
                     None => match &this.last {

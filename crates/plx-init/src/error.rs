@@ -1,0 +1,100 @@
+//! Why an init step failed, as one error with its class.
+
+use plx_contract::connection::ConnectionError;
+use plx_contract::env::EnvError;
+use plx_contract::key::UnsafePath;
+use plx_contract::{Class, Classified};
+use plx_journal::FsFileError;
+use plx_store::StoreError;
+use plx_transfer::TransferError;
+
+/// An init step that failed.
+#[derive(Debug, thiserror::Error)]
+pub enum InitError {
+    /// An argument is no JSON of the wanted shape.
+    #[error("{flag}: {reason}")]
+    Argument {
+        /// The flag.
+        flag: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A variable cannot be used.
+    #[error(transparent)]
+    Env(#[from] EnvError),
+    /// The catalog or the connection cannot be used.
+    #[error(transparent)]
+    Connection(#[from] ConnectionError),
+    /// The connection cannot be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A path that the user gave leads outside of its target.
+    #[error(transparent)]
+    Path(#[from] UnsafePath),
+    /// The record for the sidecar cannot be written.
+    #[error(transparent)]
+    Record(#[from] FsFileError),
+    /// Some inputs were not fetched.
+    #[error("{}", summary(errors))]
+    Transfer {
+        /// One error per input or object.
+        errors: Vec<TransferError>,
+    },
+}
+
+/// Errors that are shown before the rest is only counted.
+const SHOWN: usize = 5;
+
+fn summary(errors: &[TransferError]) -> String {
+    let count = if errors.len() > 1 { format!("{} inputs failed: ", errors.len()) } else { String::new() };
+    let mut words: Vec<String> =
+        errors.iter().take(SHOWN).map(|error| plx_runtime::Failure::from(error.clone()).message).collect();
+    if errors.len() > SHOWN {
+        words.push(format!("and {} more", errors.len() - SHOWN));
+    }
+    count + &words.join("; ")
+}
+
+impl InitError {
+    pub(crate) fn transfer(errors: Vec<TransferError>) -> Result<(), Self> {
+        if errors.is_empty() { Ok(()) } else { Err(Self::Transfer { errors }) }
+    }
+}
+
+impl Classified for InitError {
+    fn class(&self) -> Class {
+        match self {
+            Self::Argument { .. } => Class::Usage,
+            Self::Env(error) => error.class(),
+            Self::Connection(error) => error.class(),
+            Self::Store(error) => error.class(),
+            Self::Path(error) => error.class(),
+            Self::Record(error) => error.class(),
+            // The gravest: unsafe data before denied, denied before absent, absent before what may pass.
+            Self::Transfer { errors } => {
+                let rank = |class: Class| {
+                    [Class::Integrity, Class::CannotWrite, Class::Config, Class::Denied, Class::NotFound, Class::Incomplete]
+                        .iter()
+                        .position(|known| *known == class)
+                        .unwrap_or(usize::MAX)
+                };
+                errors.iter().map(Classified::class).min_by_key(|class| rank(*class)).unwrap_or(Class::Bug)
+            }
+        }
+    }
+
+    fn next_step(&self) -> Option<String> {
+        match self {
+            Self::Argument { .. } => Some("see plx-init artifacts --help".to_owned()),
+            Self::Env(error) => error.next_step(),
+            Self::Connection(error) => error.next_step(),
+            Self::Store(error) => error.next_step(),
+            Self::Path(error) => error.next_step(),
+            Self::Record(error) => error.next_step(),
+            Self::Transfer { errors } => {
+                let class = self.class();
+                errors.iter().find(|error| error.class() == class).and_then(Classified::next_step)
+            }
+        }
+    }
+}
