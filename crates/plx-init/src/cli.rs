@@ -1,8 +1,8 @@
 //! The command line of `plx-init`.
 
+use crate::InitError;
 use crate::jobs::artifacts::{Inputs, Job, Options};
 use crate::jobs::{artifacts, fswatch, path};
-use crate::InitError;
 use clap::{Args, Parser, Subcommand};
 use plx_contract::init::{Artifacts, Subpath};
 use plx_runtime::{Failure, ProcessEnv, Report, Stop};
@@ -112,7 +112,8 @@ impl Cli {
 
 impl ArtifactsArgs {
     fn job(self) -> Result<Job, InitError> {
-        let wrong = |flag| move |error: serde_json::Error| InitError::Argument { flag, reason: error.to_string() };
+        let wrong =
+            |flag| move |error: serde_json::Error| InitError::Argument { flag, reason: error.to_string() };
         let section: Artifacts = match &self.artifacts {
             Some(json) => serde_json::from_str(json).map_err(wrong("--artifacts"))?,
             None => Artifacts::default(),
@@ -130,7 +131,10 @@ impl ArtifactsArgs {
             dirs.push(Subpath::Same(String::new()));
         }
         if self.sync_fw && (dirs.len() != 1 || !files.is_empty() || !lookups.is_empty()) {
-            return Err(InitError::Argument { flag: "--sync-fw", reason: "it takes exactly one folder".to_owned() });
+            return Err(InitError::Argument {
+                flag: "--sync-fw",
+                reason: "it takes exactly one folder".to_owned(),
+            });
         }
         let options = Options {
             workers: self.common.workers.or(section.workers),

@@ -73,10 +73,17 @@ impl Classified for InitError {
             // The gravest: unsafe data before denied, denied before absent, absent before what may pass.
             Self::Transfer { errors } => {
                 let rank = |class: Class| {
-                    [Class::Integrity, Class::CannotWrite, Class::Config, Class::Denied, Class::NotFound, Class::Incomplete]
-                        .iter()
-                        .position(|known| *known == class)
-                        .unwrap_or(usize::MAX)
+                    [
+                        Class::Integrity,
+                        Class::CannotWrite,
+                        Class::Config,
+                        Class::Denied,
+                        Class::NotFound,
+                        Class::Incomplete,
+                    ]
+                    .iter()
+                    .position(|known| *known == class)
+                    .unwrap_or(usize::MAX)
                 };
                 errors.iter().map(Classified::class).min_by_key(|class| rank(*class)).unwrap_or(Class::Bug)
             }

@@ -67,9 +67,29 @@ mod tests {
 
     #[test]
     fn options_in_both_forms_and_global_ones_first() {
-        parses(&["-v", "initializer", "path", "--connection-name=a", "--path-from", "s3://b", "--path-to=/x"], true);
-        parses(&["initializer", "path", "--connection-name=a", "--connection-kind=s3", "--path-from=s3://b/R", "--path-to=/x", "--sync-fw", "--check-path", "--is-file", "--raise-errors"], true);
-        parses(&["--offline", "initializer", "s3", "--connection-name=a", "--path-from=s3://b", "--path-to=/x"], true);
+        parses(
+            &["-v", "initializer", "path", "--connection-name=a", "--path-from", "s3://b", "--path-to=/x"],
+            true,
+        );
+        parses(
+            &[
+                "initializer",
+                "path",
+                "--connection-name=a",
+                "--connection-kind=s3",
+                "--path-from=s3://b/R",
+                "--path-to=/x",
+                "--sync-fw",
+                "--check-path",
+                "--is-file",
+                "--raise-errors",
+            ],
+            true,
+        );
+        parses(
+            &["--offline", "initializer", "s3", "--connection-name=a", "--path-from=s3://b", "--path-to=/x"],
+            true,
+        );
         parses(&["initializer", "fswatch", "--path=/x"], true);
         parses(&["initializer", "path", "--nope"], false);
         parses(&["bake"], false);

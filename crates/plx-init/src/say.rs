@@ -1,6 +1,10 @@
 //! The only place that prints: results to stdout, usage to stderr.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "what a command-line program says on success and on misuse")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "what a command-line program says on success and on misuse"
+)]
 
 use std::process::ExitCode;
 

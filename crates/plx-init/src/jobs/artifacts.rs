@@ -90,8 +90,11 @@ pub async fn run(job: &Job, env: &impl Env, stop: &Stop) -> Result<Report, InitE
 
 /// In Polyaxon's order: files, dirs, paths.
 fn wants(inputs: &Inputs) -> Result<Vec<Want>, InitError> {
-    let kinds =
-        [(&inputs.files, WantKind::File), (&inputs.dirs, WantKind::Folder), (&inputs.lookups, WantKind::Lookup)];
+    let kinds = [
+        (&inputs.files, WantKind::File),
+        (&inputs.dirs, WantKind::Folder),
+        (&inputs.lookups, WantKind::Lookup),
+    ];
     let mut wants = Vec::new();
     for (paths, kind) in kinds {
         for path in paths {

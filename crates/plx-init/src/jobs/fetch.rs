@@ -6,7 +6,9 @@ use indicatif::HumanBytes;
 use plx_contract::{Class, Env, env};
 use plx_runtime::{DiskFiles, Report, Stop, memory_limit};
 use plx_store::{Bucket, Opened};
-use plx_transfer::{Budget, Engine, Patience, Plan, Remote, Settings, TransferError, Want, download, plan, show};
+use plx_transfer::{
+    Budget, Engine, Patience, Plan, Remote, Settings, TransferError, Want, download, plan, show,
+};
 use serde_json::json;
 use std::io::IsTerminal;
 use std::path::Path;
@@ -70,7 +72,9 @@ fn engine(options: &Options, env: &impl Env) -> Result<Engine, InitError> {
 
 fn remote(opened: &Opened) -> Remote {
     match opened.clone() {
-        Opened::Bucket(Bucket { store, parts, prefix, place, .. }) => Remote::bucket(store, parts, prefix, place),
+        Opened::Bucket(Bucket { store, parts, prefix, place, .. }) => {
+            Remote::bucket(store, parts, prefix, place)
+        }
         Opened::Volume(volume) => Remote::volume(volume.root),
     }
 }

@@ -86,7 +86,8 @@ pub async fn run(args: PathArgs, env: &impl Env, stop: &Stop) -> Result<Report, 
         Fetched::Shown => Ok(Report::done()),
         Fetched::Nothing => {
             // As the reference leaves it: an empty folder for main to write into.
-            plx_transfer::Place::open(path_to).map_err(|error| InitError::Transfer { errors: vec![error] })?;
+            plx_transfer::Place::open(path_to)
+                .map_err(|error| InitError::Transfer { errors: vec![error] })?;
             let message = format!("{kind} path holds nothing yet, a fresh run: `{path_from}`");
             say::line(&message);
             Ok(fetch::report(message, 0, 0))
@@ -106,6 +107,9 @@ fn split(path: &Path) -> Result<(PathBuf, RelPath), InitError> {
     let name = path.file_name().and_then(|name| name.to_str());
     match (path.parent(), name) {
         (Some(parent), Some(name)) => Ok((parent.to_owned(), RelPath::parse(name)?)),
-        _ => Err(InitError::Argument { flag: "--path-to", reason: format!("`{}` names no file", path.display()) }),
+        _ => Err(InitError::Argument {
+            flag: "--path-to",
+            reason: format!("`{}` names no file", path.display()),
+        }),
     }
 }

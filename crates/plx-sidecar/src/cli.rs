@@ -1,0 +1,117 @@
+//! The command line: Polyaxon's options, and ours.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "help and usage of a command-line program")]
+
+use crate::OnIncomplete;
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Sends a run's outputs to the artifacts store while main runs, and the rest at the end.
+///
+/// The run, the pod and the store come from POLYAXON_RUN_INSTANCE, POLYAXON_K8S_POD_ID, POLYAXON_ARTIFACTS_STORE_NAME
+/// and POLYAXON_CONNECTIONS_CATALOG, as in a pod of Polyaxon.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "plx-sidecar", version, after_help = EXAMPLES)]
+pub struct Args {
+    /// Name of the main container.
+    #[arg(long, default_value = "polyaxon-main", value_name = "NAME")]
+    pub container_id: String,
+    /// Seconds between two looks at the pod; passes are never closer than this.
+    #[arg(long, default_value_t = 2, value_name = "SECONDS", allow_negative_numbers = true)]
+    pub sleep_interval: i64,
+    /// Seconds between the starts of two passes; -1: only at the end.
+    #[arg(long, default_value_t = -1, value_name = "SECONDS", allow_negative_numbers = true)]
+    pub sync_interval: i64,
+    /// Main is gone when this process is.
+    #[arg(long, value_name = "PID")]
+    pub main_pid: Option<i32>,
+    /// Main is gone when this file exists: {"exit_code":N}.
+    #[arg(long, value_name = "FILE")]
+    pub main_marker: Option<PathBuf>,
+    /// Seconds between SIGTERM and SIGKILL; default 30, or PLX_GRACE_SECONDS.
+    #[arg(long, value_name = "SECONDS")]
+    pub grace_period: Option<u64>,
+    /// Seconds the last pass may take after main ended by itself; default 1800, or PLX_FINISH_SECONDS.
+    #[arg(long, value_name = "SECONDS")]
+    pub finish_timeout: Option<u64>,
+    /// What an end with something left unstored means: `report` exits 0, `fail` exits 75.
+    #[arg(long, value_enum, default_value = "report")]
+    pub on_incomplete: OnIncomplete,
+    /// Logs from Kubernetes: not collected by this version.
+    #[arg(long, hide = true)]
+    pub monitor_logs: bool,
+    /// The pod's spec: not collected by this version.
+    #[arg(long, hide = true)]
+    pub monitor_spec: bool,
+    /// Accepted for compatibility: failures are retried as long as there is time.
+    #[arg(long, hide = true)]
+    pub max_retries: Option<u32>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  A pass every 10 seconds, until the process 4711 is gone:
+    plx-sidecar --sync-interval 10 --main-pid 4711
+  Only at the end, and a failure when something could not be stored:
+    plx-sidecar --sync-interval=-1 --main-marker /plx-context/main-exit.json --on-incomplete fail";
+
+/// `polyaxon sidecar …`
+#[derive(Debug, Parser)]
+#[command(name = "polyaxon", version, arg_required_else_help = true)]
+pub struct Polyaxon {
+    #[arg(short, long, hide = true)]
+    verbose: bool,
+    #[arg(long, hide = true)]
+    offline: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Sends a run's outputs to the artifacts store.
+    Sidecar(Args),
+}
+
+impl Polyaxon {
+    /// The options of the one command there is.
+    pub fn into_args(self) -> Args {
+        let Command::Sidecar(args) = self.command;
+        args
+    }
+}
+
+pub(crate) fn usage(error: &clap::Error, code: u8) -> ExitCode {
+    let shown = error.render();
+    if error.use_stderr() {
+        eprint!("{shown}");
+        ExitCode::from(code)
+    } else {
+        print!("{shown}");
+        ExitCode::SUCCESS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arguments_of_the_converter_parse() {
+        let args = Polyaxon::try_parse_from([
+            "polyaxon",
+            "sidecar",
+            "--container-id=polyaxon-main",
+            "--sleep-interval=10",
+            "--sync-interval=-1",
+            "--monitor-logs",
+            "--monitor-spec",
+        ])
+        .expect("parses")
+        .into_args();
+        assert_eq!((args.sleep_interval, args.sync_interval, args.monitor_logs), (10, -1, true));
+        assert!(Args::try_parse_from(["plx-sidecar", "--sync-interval", "-1"]).is_ok());
+        assert!(Args::try_parse_from(["plx-sidecar", "--nope"]).is_err());
+    }
+}

@@ -1,0 +1,83 @@
+//! What the program means, from what was typed and what the environment says.
+
+use crate::SidecarError;
+use crate::cli::Args;
+use crate::intervals::Schedule;
+use plx_contract::connection::{Catalog, Connection};
+use plx_contract::run::{self, RunInstance};
+use plx_contract::{Env, Layout, env};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What an end with something left unstored means for the exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum OnIncomplete {
+    /// 0: a failed sidecar fails the pod, and may run a training again.
+    Report,
+    /// 75.
+    Fail,
+}
+
+/// Settings of one sidecar.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The run.
+    pub run: RunInstance,
+    /// The pod's name.
+    pub pod: String,
+    /// Where things are.
+    pub layout: Layout,
+    /// The artifacts store.
+    pub store: Connection,
+    /// When passes begin.
+    pub schedule: Schedule,
+    /// A process that is main.
+    pub main_pid: Option<i32>,
+    /// A file that main's end leaves.
+    pub main_marker: Option<PathBuf>,
+    /// Between SIGTERM and SIGKILL.
+    pub grace: Duration,
+    /// For the last pass, when nobody sent SIGTERM.
+    pub finish: Duration,
+    /// What an incomplete end means.
+    pub on_incomplete: OnIncomplete,
+    /// Memory of all transfer buffers, when it is set by hand.
+    pub buffer_bytes: Option<u64>,
+}
+
+const DEFAULT_GRACE: u64 = 30;
+const DEFAULT_FINISH: u64 = 1800;
+
+impl Config {
+    /// Reads the environment.
+    ///
+    /// # Errors
+    /// When the run, the pod or the store is not named, or a value cannot be used.
+    pub fn load(args: &Args, env: &impl Env) -> Result<Self, SidecarError> {
+        for (given, flag) in [(args.monitor_logs, "--monitor-logs"), (args.monitor_spec, "--monitor-spec")] {
+            if given {
+                tracing::warn!("{flag}: this version collects neither logs nor spec from Kubernetes");
+            }
+        }
+        let missing = |key| SidecarError::Missing { key };
+        let pod = env.non_empty(env::POD_ID).ok_or(missing(env::POD_ID))?;
+        let store_name =
+            env.non_empty(env::ARTIFACTS_STORE_NAME).ok_or(missing(env::ARTIFACTS_STORE_NAME))?;
+        let seconds = |flag: Option<u64>, key, default| -> Result<Duration, SidecarError> {
+            Ok(Duration::from_secs(flag.or(env::number(env, key)?).unwrap_or(default)))
+        };
+        Ok(Self {
+            run: run::from_env(env)?,
+            pod,
+            layout: Layout::from_env(env),
+            store: Catalog::from_env(env)?.find(&store_name)?.clone(),
+            schedule: Schedule::new(args.sleep_interval, args.sync_interval),
+            main_pid: args.main_pid,
+            main_marker: args.main_marker.clone(),
+            grace: seconds(args.grace_period, env::GRACE_SECONDS, DEFAULT_GRACE)?,
+            finish: seconds(args.finish_timeout, env::FINISH_SECONDS, DEFAULT_FINISH)?,
+            on_incomplete: args.on_incomplete,
+            buffer_bytes: env::number(env, env::BUFFER_BYTES)?,
+        })
+    }
+}

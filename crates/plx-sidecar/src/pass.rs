@@ -1,0 +1,390 @@
+//! One pass: scan, plan, apply, and a commit of only what landed.
+
+use indicatif::HumanBytes;
+use plx_contract::{Layout, RelPath, run::RunUuid};
+use plx_journal::{Changes, Delete, Journal, JournalError, ProblemKind, Put, Root, ScanRules, Seen, scan};
+use plx_transfer::{
+    Ended, Engine, Patience, Remote, TransferError, Upload, make_folders, remove, remove_folders, upload,
+};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::Duration;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// Keys that are named one by one in the log of a pass; the rest is counted.
+const NAMED: usize = 10;
+
+/// What keeps a file from the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Waiting {
+    /// It changed while it was read.
+    Changing,
+    /// Its upload, or something that stands in its way, failed; the text says how.
+    Failed {
+        /// One line.
+        why: String,
+        /// Whether the same try can succeed a little later.
+        may_pass: bool,
+    },
+}
+
+impl Waiting {
+    fn failed(error: &TransferError) -> Self {
+        Self::Failed { why: plx_runtime::Failure::from(error.clone()).message, may_pass: error.may_pass() }
+    }
+
+    /// The reason as text.
+    pub fn why(&self) -> &str {
+        match self {
+            Self::Changing => "it keeps changing",
+            Self::Failed { why, .. } => why,
+        }
+    }
+}
+
+/// What one pass did.
+#[derive(Debug, Clone, Default)]
+pub struct PassReport {
+    /// Files seen.
+    pub seen: usize,
+    /// Files stored.
+    pub stored: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Objects deleted.
+    pub deleted: u64,
+    /// Deletes held back, in words.
+    pub held: Option<String>,
+    /// What is not in the store as it is on disk, by key.
+    pub waiting: BTreeMap<RelPath, Waiting>,
+    /// Files that no store can hold, or that cannot be read, in words.
+    pub unstorable: Vec<String>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+impl PassReport {
+    /// True when disk and store agree as far as this pass could see.
+    pub fn is_settled(&self) -> bool {
+        self.stored == 0 && self.deleted == 0 && self.held.is_none() && self.waiting.is_empty()
+    }
+}
+
+/// All passes so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Passes.
+    pub passes: u64,
+    /// Files stored, each version counted.
+    pub stored: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Objects deleted.
+    pub deleted: u64,
+}
+
+/// What passes need, and remember from one to the next.
+pub struct Passes {
+    engine: Engine,
+    remote: Remote,
+    layout: Layout,
+    run: RunUuid,
+    journal: Journal,
+    warned: HashSet<String>,
+    waiting: BTreeMap<RelPath, Waiting>,
+    totals: Totals,
+}
+
+impl Passes {
+    /// Passes of one run into one store.
+    pub fn new(engine: Engine, remote: Remote, layout: Layout, run: RunUuid, journal: Journal) -> Self {
+        Self {
+            engine,
+            remote,
+            layout,
+            run,
+            journal,
+            warned: HashSet::new(),
+            waiting: BTreeMap::new(),
+            totals: Totals::default(),
+        }
+    }
+
+    /// Everything done so far.
+    pub fn totals(&self) -> Totals {
+        self.totals
+    }
+
+    /// What the last pass left unstored.
+    pub fn waiting(&self) -> &BTreeMap<RelPath, Waiting> {
+        &self.waiting
+    }
+
+    /// Runs one pass. `hard` ends it early; what was not reached is then waiting.
+    pub async fn run(&mut self, patience: Patience, hard: &CancellationToken) -> PassReport {
+        let started = Instant::now();
+        let seen = self.scan().await;
+        for problem in &seen.problems {
+            self.warn_once(problem.to_string());
+        }
+        // Links that lead nowhere or away are left out by rule; these are files that somebody expects in the store.
+        let unstorable =
+            |kind| matches!(kind, ProblemKind::Name | ProblemKind::Unreadable | ProblemKind::Duplicate);
+        let changes = self.journal.plan(&seen);
+        let mut report = PassReport { seen: seen.files.len(), ..PassReport::default() };
+        report.unstorable = seen
+            .problems
+            .iter()
+            .filter(|problem| unstorable(problem.kind))
+            .map(ToString::to_string)
+            .collect();
+        if let Some(held) = &changes.held {
+            let held = held.to_string();
+            self.warn_once(held.clone());
+            report.held = Some(held);
+        }
+        let engine = self.engine.with_patience(patience);
+        self.apply(&engine, changes, hard, &mut report).await;
+        self.committed("flush the journal", |journal| journal.flush());
+        report.took = started.elapsed();
+        self.totals.passes += 1;
+        self.totals.stored += report.stored;
+        self.totals.bytes += report.bytes;
+        self.totals.deleted += report.deleted;
+        self.tell(&report);
+        report
+    }
+
+    async fn scan(&mut self) -> Seen {
+        let run = Root { dir: self.layout.run(&self.run), base: self.layout.artifacts() };
+        let related = self.layout.related_runs();
+        let rules = ScanRules { boundary: self.layout.artifacts(), skip_git: true };
+        let scanned = tokio::task::spawn_blocking(move || {
+            let mut roots = vec![run];
+            // Runs that this one writes into beside its own; most have none.
+            if let Ok(entries) = std::fs::read_dir(&related) {
+                let dirs =
+                    entries.filter_map(Result::ok).map(|entry| entry.path()).filter(|path| path.is_dir());
+                roots.extend(dirs.map(|dir| Root { dir, base: related.clone() }));
+            }
+            scan(&roots, &rules)
+        })
+        .await;
+        scanned.unwrap_or_else(|error| {
+            // A panic of the walk. An empty scan would look as if everything were gone; without roots nothing is.
+            tracing::error!("scan: {error}");
+            Seen::default()
+        })
+    }
+
+    async fn apply(
+        &mut self,
+        engine: &Engine,
+        changes: Changes,
+        hard: &CancellationToken,
+        report: &mut PassReport,
+    ) {
+        let in_the_way = self.clear_the_way(engine, changes.blocking, hard, report).await;
+        let is_blocked = |key: &RelPath| in_the_way.iter().find(|(delete, _)| delete.blocks(key));
+        if let Remote::Volume { .. } = self.remote {
+            self.make_folders(changes.dirs.into_iter().filter(|dir| is_blocked(dir).is_none()), report).await;
+        }
+        let mut puts: Vec<Put> = Vec::with_capacity(changes.puts.len());
+        for put in changes.puts {
+            match is_blocked(&put.key) {
+                Some((_, error)) => {
+                    report.waiting.insert(put.key, Waiting::failed(error));
+                }
+                None => puts.push(put),
+            }
+        }
+        // Small files first: they are many, quick, and worth as much as large ones.
+        puts.sort_by_key(|put| put.stat.size);
+        self.store(engine, puts, hard, report).await;
+        self.delete(engine, changes.deletes, hard, report).await;
+        self.remove_folders(changes.dir_deletes, report).await;
+    }
+
+    /// Deletes what stands in the way of an upload; returns what still does, and why.
+    async fn clear_the_way(
+        &mut self,
+        engine: &Engine,
+        blocking: Vec<Delete>,
+        hard: &CancellationToken,
+        report: &mut PassReport,
+    ) -> Vec<(Delete, TransferError)> {
+        let (folders, files): (Vec<Delete>, Vec<Delete>) =
+            blocking.into_iter().partition(|delete| delete.is_dir);
+        let by_key: HashMap<RelPath, Delete> =
+            files.into_iter().map(|delete| (delete.key.clone(), delete)).collect();
+        let mut ended = Vec::new();
+        remove(engine, &self.remote, by_key.keys().cloned().collect(), hard, |key, result| {
+            ended.push((key, result))
+        })
+        .await;
+        let mut left = Vec::new();
+        for (key, result) in ended {
+            match result {
+                Ok(()) => {
+                    report.deleted += 1;
+                    self.committed("remember a delete", |journal| journal.removed(&key));
+                }
+                Err(error) => left.extend(by_key.get(&key).map(|delete| (delete.clone(), error))),
+            }
+        }
+        for folder in folders {
+            match remove_folders(&self.remote, vec![folder.key.clone()]).await {
+                Ok(()) => self.committed("remember a delete", |journal| journal.dir_removed(&folder.key)),
+                Err(error) => left.push((folder, error)),
+            }
+        }
+        left
+    }
+
+    async fn make_folders(&mut self, dirs: impl Iterator<Item = RelPath>, report: &mut PassReport) {
+        let base = self.layout.artifacts();
+        for dir in dirs {
+            match make_folders(&self.remote, vec![dir.clone()]).await {
+                Ok(()) => self.committed("remember a folder", |journal| journal.dir_made(&dir, &base)),
+                Err(error) => {
+                    report.waiting.insert(dir, Waiting::failed(&error));
+                }
+            }
+        }
+    }
+
+    async fn store(
+        &mut self,
+        engine: &Engine,
+        puts: Vec<Put>,
+        hard: &CancellationToken,
+        report: &mut PassReport,
+    ) {
+        let bases: HashMap<RelPath, _> = puts.iter().map(|put| (put.key.clone(), put.base.clone())).collect();
+        let jobs = puts
+            .into_iter()
+            .map(|put| Upload { key: put.key, path: put.path, size: put.stat.size })
+            .collect::<Vec<_>>();
+        // Whatever is not reported as ended is waiting: nothing gets lost between the two lists.
+        for job in &jobs {
+            report.waiting.insert(
+                job.key.clone(),
+                Waiting::Failed { why: "its upload did not end".to_owned(), may_pass: true },
+            );
+        }
+        let mut uncommitted = Vec::new();
+        let journal = &mut self.journal;
+        upload(engine, &self.remote, jobs, hard, |job, ended| {
+            let waiting = match ended {
+                Ended::Landed { stat, read_began_ns } => {
+                    report.stored += 1;
+                    report.bytes += stat.size;
+                    if let Some(base) = bases.get(&job.key)
+                        && let Err(error) = journal.landed(&job.key, base, stat, read_began_ns)
+                    {
+                        uncommitted.push(error);
+                    }
+                    None
+                }
+                // The next scan sees that it is gone, and deletes it from the store if it was there.
+                Ended::Vanished => None,
+                Ended::Changed => Some(Waiting::Changing),
+                Ended::Failed(error) => Some(Waiting::failed(&error)),
+            };
+            match waiting {
+                Some(waiting) => report.waiting.insert(job.key, waiting),
+                None => report.waiting.remove(&job.key),
+            };
+        })
+        .await;
+        for error in uncommitted {
+            self.not_committed("remember an upload", &error);
+        }
+    }
+
+    async fn delete(
+        &mut self,
+        engine: &Engine,
+        deletes: Vec<Delete>,
+        hard: &CancellationToken,
+        report: &mut PassReport,
+    ) {
+        let keys = deletes.into_iter().map(|delete| delete.key).collect();
+        let mut ended = Vec::new();
+        remove(engine, &self.remote, keys, hard, |key, result| ended.push((key, result))).await;
+        for (key, result) in ended {
+            match result {
+                Ok(()) => {
+                    report.deleted += 1;
+                    self.committed("remember a delete", |journal| journal.removed(&key));
+                }
+                Err(error) => {
+                    report.waiting.insert(key, Waiting::failed(&error));
+                }
+            }
+        }
+    }
+
+    async fn remove_folders(&mut self, folders: Vec<RelPath>, report: &mut PassReport) {
+        for folder in folders {
+            match remove_folders(&self.remote, vec![folder.clone()]).await {
+                Ok(()) => self.committed("remember a delete", |journal| journal.dir_removed(&folder)),
+                Err(error) => {
+                    report.waiting.insert(folder, Waiting::failed(&error));
+                }
+            }
+        }
+    }
+
+    /// The store has it; when the journal cannot say so on disk, a restarted sidecar sends it again, and nothing is
+    /// lost. So a full disk is a warning here.
+    fn committed(&mut self, doing: &str, commit: impl FnOnce(&mut Journal) -> Result<(), JournalError>) {
+        if let Err(error) = commit(&mut self.journal) {
+            self.not_committed(doing, &error);
+        }
+    }
+
+    fn not_committed(&mut self, doing: &str, error: &JournalError) {
+        self.warn_once(format!("{doing}: {error}; after a restart files may be sent again"));
+    }
+
+    fn warn_once(&mut self, what: String) {
+        if self.warned.insert(what.clone()) {
+            tracing::warn!("{what}");
+        }
+    }
+
+    /// One line per pass that did something; each file that begins or ceases to wait is named once.
+    fn tell(&mut self, report: &PassReport) {
+        let news: Vec<_> = report
+            .waiting
+            .iter()
+            .filter(|(key, waiting)| {
+                self.waiting.get(*key).is_none_or(|before| before.why() != waiting.why())
+            })
+            .collect();
+        for (key, waiting) in news.iter().take(NAMED) {
+            tracing::warn!("{key} is not stored yet: {}", waiting.why());
+        }
+        if news.len() > NAMED {
+            tracing::warn!("and {} more", news.len() - NAMED);
+        }
+        let recovered = self.waiting.keys().filter(|key| !report.waiting.contains_key(*key)).count();
+        let line = format!(
+            "pass {}: {} files, {} stored ({}), {} deleted, {} waiting, {:.1} s",
+            self.totals.passes,
+            report.seen,
+            report.stored,
+            HumanBytes(report.bytes),
+            report.deleted,
+            report.waiting.len(),
+            report.took.as_secs_f64()
+        );
+        if report.stored + report.deleted > 0 || !news.is_empty() || recovered > 0 {
+            tracing::info!("{line}");
+        } else {
+            tracing::debug!("{line}");
+        }
+        self.waiting.clone_from(&report.waiting);
+    }
+}

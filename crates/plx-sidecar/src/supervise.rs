@@ -1,0 +1,188 @@
+//! The loop: events, one decision each.
+//!
+//! SIGTERM does not mean that main is gone. On a pod's deletion both get it together, and main may still write its last
+//! checkpoint. So it starts the clock, and passes go on until main is gone by any other sign, or time is up. Where no
+//! other sign can come, a short quiet spell after SIGTERM is the sign.
+
+use crate::main_container::{Gone, MainContainer, Marker, Process, Signs};
+use crate::pass::Passes;
+use crate::{Config, SidecarError, finish};
+use plx_contract::{Class, Env};
+use plx_journal::{FsFile, Journal};
+use plx_runtime::{DiskFiles, Report, Stop, memory_limit};
+use plx_store::{Bucket, Opened};
+use plx_transfer::{Budget, Engine, Patience, Remote, Settings};
+use std::future;
+use std::time::Duration;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
+use tokio_util::sync::CancellationToken;
+
+/// After SIGTERM a pass begins this often: what is stored by then need not be stored in the last seconds.
+const TERMINATING_PERIOD: Duration = Duration::from_secs(1);
+/// Passes without any change after SIGTERM that count as main's end, where nothing else tells.
+const QUIET_PASSES: u32 = 3;
+
+/// How passes came to their end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Ended {
+    Main(Gone),
+    Quiet,
+    OutOfTime,
+}
+
+enum Event {
+    MainGone(Gone),
+    Terminate,
+    OutOfTime,
+    Tick,
+}
+
+/// Runs a sidecar to its end.
+///
+/// # Errors
+/// When it cannot start. What it could not store is in the report.
+pub async fn run(config: Config, env: &impl Env, stop: Stop) -> Result<Report, SidecarError> {
+    let remote = open(&config, env)?;
+    let budget = config.buffer_bytes.map_or_else(|| Budget::for_limit(memory_limit(&DiskFiles)), Budget::new);
+    let engine = Engine::new(Settings { budget, patience: Patience::PASS, ..Settings::default() });
+    let mut signs = Signs::default();
+    if let Some(pid) = config.main_pid {
+        signs = signs.and(Process::watch(pid)?);
+    }
+    if let Some(path) = &config.main_marker {
+        signs = signs.and(Marker::watch(path.clone()));
+    }
+    let journal = open_journal(&config);
+    tracing::info!("run {} of pod {} to {remote}/{}", config.run.uuid, config.pod, config.run.uuid);
+    let mut passes = Passes::new(engine, remote, config.layout.clone(), config.run.uuid.clone(), journal);
+    Ok(supervise(&config, &mut passes, signs, stop).await)
+}
+
+/// The life of a sidecar, from its first tick to its report.
+pub async fn supervise(config: &Config, passes: &mut Passes, mut main: Signs, stop: Stop) -> Report {
+    let hard = CancellationToken::new();
+    let mut clocks = JoinSet::new();
+    clocks.spawn(second_signal(stop.now.clone(), hard.clone()));
+    let mut ticks = config.schedule.period().map(every);
+    let mut terminating = false;
+    let mut quiet = 0;
+    let ended = loop {
+        // Each branch is cancel safe: tokens and signs keep their state, a tick that is not taken comes again.
+        let event = tokio::select! {
+            biased;
+            gone = main.gone() => Event::MainGone(gone),
+            () = stop.asked.cancelled(), if !terminating => Event::Terminate,
+            () = hard.cancelled() => Event::OutOfTime,
+            () = tick(&mut ticks) => Event::Tick,
+        };
+        match event {
+            Event::MainGone(gone) => break Ended::Main(gone),
+            Event::OutOfTime => break Ended::OutOfTime,
+            Event::Terminate => {
+                terminating = true;
+                clocks.spawn(expire(config.grace.saturating_sub(margin(config.grace)), hard.clone()));
+                ticks = Some(every(TERMINATING_PERIOD));
+            }
+            Event::Tick => {
+                let report = passes.run(Patience::PASS, &hard).await;
+                quiet = if terminating && report.is_settled() { quiet + 1 } else { 0 };
+                if quiet >= QUIET_PASSES && !main.can_tell() {
+                    break Ended::Quiet;
+                }
+            }
+        }
+    };
+    tracing::info!("{}", words(&ended));
+    if !terminating {
+        clocks.spawn(expire(config.finish, hard.clone()));
+        // A signal in the middle of the last pass shortens what is left to the grace period.
+        clocks.spawn(terminate_later(stop.asked.clone(), config.grace, hard.clone()));
+    }
+    let last = finish::finish(passes, &hard).await;
+    clocks.shutdown().await;
+    let out_of_time = ended == Ended::OutOfTime || (hard.is_cancelled() && !last.is_settled());
+    let report = finish::report(passes, &last, config.on_incomplete, out_of_time);
+    match report.class {
+        Class::Done => tracing::info!("{}", report.message),
+        _ => tracing::error!("{}", report.message),
+    }
+    report
+}
+
+fn words(ended: &Ended) -> String {
+    match ended {
+        Ended::Main(Gone { by, exit_code: Some(code) }) => {
+            format!("main ended with {code} ({by}): the last pass")
+        }
+        Ended::Main(Gone { by, exit_code: None }) => format!("main is gone ({by}): the last pass"),
+        Ended::Quiet => "quiet since SIGTERM: the last pass".to_owned(),
+        Ended::OutOfTime => "time is up".to_owned(),
+    }
+}
+
+/// What is left of the grace period for the report and for clean-up.
+fn margin(grace: Duration) -> Duration {
+    (grace / 8).clamp(Duration::from_secs(1), Duration::from_secs(4))
+}
+
+async fn second_signal(now: CancellationToken, hard: CancellationToken) {
+    now.cancelled().await;
+    hard.cancel();
+}
+
+async fn expire(after: Duration, hard: CancellationToken) {
+    tokio::time::sleep(after).await;
+    hard.cancel();
+}
+
+async fn terminate_later(asked: CancellationToken, grace: Duration, hard: CancellationToken) {
+    asked.cancelled().await;
+    expire(grace.saturating_sub(margin(grace)), hard).await;
+}
+
+fn every(period: Duration) -> Interval {
+    let mut ticks = interval_at(Instant::now() + period, period);
+    // From start to start; a pass that takes longer than the period is followed by the next at once, and only by one.
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    ticks
+}
+
+async fn tick(ticks: &mut Option<Interval>) {
+    match ticks {
+        Some(ticks) => {
+            ticks.tick().await;
+        }
+        None => future::pending().await,
+    }
+}
+
+fn open(config: &Config, env: &impl Env) -> Result<Remote, SidecarError> {
+    Ok(match plx_store::open(&config.store, env, &DiskFiles)? {
+        Opened::Bucket(Bucket { store, parts, prefix, place, .. }) => {
+            Remote::bucket(store, parts, prefix, place)
+        }
+        Opened::Volume(volume) if volume.read_only => {
+            return Err(SidecarError::ReadOnly { name: config.store.name.clone() });
+        }
+        Opened::Volume(volume) => Remote::volume(volume.root),
+    })
+}
+
+/// The journal of this pod, or what init left. Neither being readable stops nothing: files are then sent again.
+fn open_journal(config: &Config) -> Journal {
+    let hand_over = FsFile::load(&config.layout.fs_file()).unwrap_or_else(|error| {
+        tracing::warn!("{error}; what init fetched is sent again");
+        None
+    });
+    let run = Some(&config.run.uuid);
+    let journal = Journal::open(&config.layout.own_state(&config.pod), run, hand_over.as_ref());
+    let journal = journal.unwrap_or_else(|error| {
+        tracing::warn!("{error}; kept in memory only, after a restart files are sent again");
+        Journal::in_memory(run, hand_over.as_ref())
+    });
+    for note in journal.notes() {
+        tracing::warn!("{note}");
+    }
+    journal
+}
