@@ -1,0 +1,49 @@
+# Everything a developer or a machine needs, by name. `make` alone prints this list.
+.DEFAULT_GOAL := help
+.PHONY: help demo test demo-minio bench roundtrip lint servers clean
+
+CARGO ?= cargo
+NEXTEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+demo: ## builds a release and runs the example in examples/train.yaml on a folder
+	$(CARGO) build --release --locked -p plx-pod
+	mkdir -p .plx/store/datasets
+	cp -R examples/data/. .plx/store/datasets/
+	target/release/plx-pod run examples/train.yaml
+
+demo-minio: ## the same against an S3 server: MinIO when PLX_DEMO_S3_ENDPOINT names one, else one that is built in
+	$(CARGO) build --release --locked -p plx-pod
+	$(CARGO) build --locked -p plx-testkit --bin plx-s3-server
+	tests/demo-minio.sh
+
+test: lint servers ## formatting, lints and every test
+ifeq ($(NEXTEST),yes)
+	$(CARGO) nextest run --locked --workspace --all-targets
+	$(CARGO) test --locked --workspace --doc --quiet
+else
+	$(CARGO) test --locked --workspace
+endif
+
+lint:
+	$(CARGO) fmt --all -- --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+
+servers:
+	tests/servers.sh
+
+bench: ## small and large transfers beside s5cmd and rclone on one server; needs some minutes and 8 GiB of disk
+	$(CARGO) build --release --locked -p plx-init -p plx-sidecar
+	tests/bench/peers.sh
+	python3 tests/bench/bench.py
+
+roundtrip: ## 10 000 small files, one of 2 GiB and odd names: disk to S3 to disk, identical by hash
+	$(CARGO) build --release --locked -p plx-init -p plx-sidecar
+	tests/bench/peers.sh
+	python3 tests/bench/roundtrip.py
+
+clean: ## removes what is built and what the examples left
+	$(CARGO) clean
+	rm -rf .plx

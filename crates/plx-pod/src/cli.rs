@@ -1,0 +1,133 @@
+//! The command line.
+
+use clap::Parser;
+use clap::error::ErrorKind;
+use plx_contract::Class;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Runs the pod of a Polyaxon operation on this machine, without Kubernetes.
+#[derive(Debug, Parser)]
+#[command(name = "plx-pod", version, max_term_width = 110)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What is asked for.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// Fetch the inputs, run main, store its outputs and logs
+    #[command(after_help = EXAMPLES)]
+    Run(Box<RunArgs>),
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  A folder as the store, no account, no network (inputs and outputs in .plx/store):
+    plx-pod run train.yaml
+  Another folder:
+    plx-pod run train.yaml --store /data/store
+  A bucket, here of MinIO; the keys come from the environment:
+    AWS_ACCESS_KEY_ID=minio AWS_SECRET_ACCESS_KEY=minio123 \\
+      plx-pod run train.yaml --store s3://bucket/prefix --endpoint http://127.0.0.1:9000
+  Several connections, with one of them as the store:
+    plx-pod run train.yaml --connections connections.yaml
+  Resume: the outputs of the earlier run are fetched first:
+    plx-pod run train.yaml --run-uuid 6fb8dd0c7e2c4d5c9a3a1b1f0e9d8c7b
+  From stdin; main gets a variable of this shell:
+    generate | plx-pod run - --env-pass WANDB_MODE
+  Only show what would run, and what init would fetch:
+    plx-pod run train.yaml --dry-run
+
+Exit code: main's own (128+N when signal N ended it). Main succeeded and outputs are missing in the store: 75.
+An init container failed: its class: 65 unsafe data, 66 no such input, 69 unavailable, 73 cannot write, 77 denied,
+78 configuration. Wrong command line: 64.";
+
+/// `plx-pod run`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct RunArgs {
+    /// The operation or component, YAML or JSON, version 1.1; `-` reads stdin
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// The artifacts store: a folder, or s3://BUCKET[/PREFIX] with keys from AWS_ACCESS_KEY_ID and
+    /// AWS_SECRET_ACCESS_KEY [default: the folder store in the work dir]
+    #[arg(long, value_name = "DIR|URL")]
+    pub store: Option<String>,
+    /// Endpoint of the bucket given with --store, for MinIO and friends
+    #[arg(long, value_name = "URL", requires = "store")]
+    pub endpoint: Option<String>,
+    /// Region of the bucket given with --store
+    #[arg(long, value_name = "REGION", requires = "store")]
+    pub region: Option<String>,
+    /// Connections, YAML or JSON: {artifactsStore: {name, kind, schema}, connections: [...]}
+    #[arg(long, value_name = "FILE")]
+    pub connections: Option<PathBuf>,
+    /// The run; give an earlier one to resume it [default: a random one]
+    #[arg(long, value_name = "UUID")]
+    pub run_uuid: Option<String>,
+    /// Owner and project of the run
+    #[arg(long, value_name = "OWNER/PROJECT", default_value = "local/local")]
+    pub project: String,
+    /// Folder of the default store and of the pods' folders
+    #[arg(long, value_name = "DIR", default_value = plx_contract::layout::OWN_STATE)]
+    pub work_dir: PathBuf,
+    /// Hand this variable of the caller to every container; may be given again
+    #[arg(long, value_name = "NAME")]
+    pub env_pass: Vec<String>,
+    /// Seconds between two passes of the sidecar; -1: only at the end [default: the file's, else 10]
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
+    pub sync_interval: Option<i64>,
+    /// Seconds between two looks of the sidecar [default: the file's, else 10]
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
+    pub sleep_interval: Option<i64>,
+    /// Seconds from Ctrl-C or SIGTERM to SIGKILL; a second Ctrl-C kills main now
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    pub grace_period: u64,
+    /// Seconds the last pass may take after main ended by itself [default: the sidecar's]
+    #[arg(long, value_name = "SECONDS")]
+    pub finish_timeout: Option<u64>,
+    /// Keep the pod's folder after a complete run
+    #[arg(long)]
+    pub keep: bool,
+    /// Show what would run, and what init would fetch; start nothing else
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Show the sidecar's log too, not only its warnings
+    #[arg(short, long)]
+    pub verbose: bool,
+}
+
+/// Parses the command line.
+///
+/// # Errors
+/// The exit code, when nothing is to be run: help, version, a wrong command line. The words are printed.
+pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, ExitCode> {
+    Cli::try_parse_from(args).map(|cli| cli.command).map_err(|error| {
+        if let Err(error) = error.print() {
+            tracing::debug!("print the help: {error}");
+        }
+        ExitCode::from(exit_code(error.kind()))
+    })
+}
+
+/// clap's 2 is 64 here, as in `sysexits.h`.
+pub fn exit_code(kind: ErrorKind) -> u8 {
+    match kind {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Class::Done.code(),
+        _ => Class::Usage.code(),
+    }
+}
+
+impl RunArgs {
+    /// The arguments of `plx-pod run`, for tests and for programs that have words already.
+    ///
+    /// # Errors
+    /// clap's.
+    pub fn from_words(words: &[&str]) -> Result<Self, clap::Error> {
+        let all = ["plx-pod", "run"].into_iter().chain(words.iter().copied());
+        let Command::Run(args) = Cli::try_parse_from(all)?.command;
+        Ok(*args)
+    }
+}

@@ -1,0 +1,167 @@
+//! The stores of a run: the default folder, `--store`, or a connections file.
+
+use crate::cli::RunArgs;
+use crate::localize::PathMap;
+use crate::settings::{Settings, utf8};
+use crate::store_file;
+use plx_contract::connection::{Catalog, Connection, Kind, Schema};
+use plx_contract::credential::{CredentialError, Files, Lookup};
+use plx_contract::{Class, Env};
+use plx_runtime::Failure;
+use serde_json::{Map, Value, json};
+use std::path::{Path, PathBuf};
+
+/// Every connection of a run, as this machine reaches it.
+#[derive(Debug, Clone)]
+pub struct Stores {
+    /// Name of the artifacts store.
+    pub store: String,
+    /// All connections, the store among them.
+    pub catalog: Catalog,
+    /// Mount paths of the pod that are other folders here.
+    pub mounts: PathMap,
+    /// Folders that have to be made first.
+    pub create: Vec<PathBuf>,
+}
+
+impl Stores {
+    /// What the command line asks for.
+    ///
+    /// # Errors
+    /// When a file or an address is wrong, or credentials are missing.
+    pub fn choose(
+        args: &RunArgs,
+        settings: &Settings,
+        current_dir: &Path,
+        env: &impl Env,
+        files: &impl Files,
+    ) -> Result<Self, Failure> {
+        let given = args.connections.as_deref().map(store_file::read).transpose()?.unwrap_or_default();
+        let mut create = Vec::new();
+        let store = match (&args.store, given.store) {
+            (Some(_), Some(_)) => {
+                return Err(Failure::new(Class::Usage, "both --store and the connections file name a store")
+                    .with_next("give --store, or artifactsStore in the file"));
+            }
+            (None, Some(store)) => {
+                store.store_path()?; // an artifacts store that is none must not wait for the first pass
+                store
+            }
+            (Some(store), None) if store.contains("://") => bucket(store, args, env, files)?,
+            (Some(_), None) if args.endpoint.is_some() || args.region.is_some() => {
+                return Err(Failure::new(Class::Usage, "--endpoint and --region are for a bucket")
+                    .with_next("give --store s3://BUCKET/PREFIX"));
+            }
+            (Some(dir), None) => folder(&current_dir.join(dir), &mut create)?,
+            (None, None) => folder(&settings.work_dir.join("store"), &mut create)?,
+        };
+        let mut stores = Self {
+            store: store.name.clone(),
+            catalog: Catalog { connections: vec![store] },
+            mounts: PathMap::default(),
+            create,
+        };
+        let others = given.others.into_iter().filter(|one| one.name != stores.store).collect::<Vec<_>>();
+        stores.catalog.connections.extend(others);
+        for connection in &mut stores.catalog.connections {
+            localise(connection, &mut stores.mounts);
+        }
+        Ok(stores)
+    }
+
+    /// The artifacts store.
+    pub fn store(&self) -> &Connection {
+        self.catalog.find(&self.store).expect("the store is the first of the catalog")
+    }
+
+    /// The kind of a connection by its name.
+    pub fn kind_of(&self, name: &str) -> Option<Kind> {
+        self.catalog.find(name).ok().map(|connection| connection.kind.clone())
+    }
+}
+
+fn folder(dir: &Path, create: &mut Vec<PathBuf>) -> Result<Connection, Failure> {
+    let path = utf8(dir)?;
+    create.push(dir.to_owned());
+    Ok(connection("local", Kind::HostPath, json!({"hostPath": path, "mountPath": path})))
+}
+
+fn connection(name: &str, kind: Kind, schema: Value) -> Connection {
+    Connection {
+        name: name.to_owned(),
+        kind,
+        description: None,
+        tags: None,
+        schema: Some(schema),
+        secret: None,
+        config_map: None,
+        env: None,
+        annotations: None,
+    }
+}
+
+fn bucket(url: &str, args: &RunArgs, env: &impl Env, files: &impl Files) -> Result<Connection, Failure> {
+    let name = url.strip_prefix("s3://").map(|rest| rest.split('/').next().unwrap_or_default());
+    match name {
+        Some("") => return Err(Failure::new(Class::Usage, format!("--store {url} names no bucket"))),
+        Some(_) => {}
+        None => {
+            return Err(Failure::new(
+                Class::Config,
+                format!("--store {url}: only s3:// and folders for now"),
+            )
+            .with_next("describe other stores in a file and give --connections FILE"));
+        }
+    }
+    let mut store = connection("s3", Kind::S3, json!({ "bucket": url }));
+    let mut settings = Map::new();
+    for (key, value) in [("AWS_ENDPOINT_URL", &args.endpoint), ("AWS_REGION", &args.region)] {
+        if let Some(value) = value {
+            settings.insert(key.to_owned(), json!(value));
+        }
+    }
+    if !settings.is_empty() {
+        store.env = Some(Value::Object(settings));
+    }
+    need_keys(&store, env, files)?;
+    Ok(store)
+}
+
+/// Without keys the client would ask this machine's cloud for some, and say so only much later.
+fn need_keys(store: &Connection, env: &impl Env, files: &impl Files) -> Result<(), CredentialError> {
+    let lookup = Lookup::new(store, env, files);
+    let keys = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"];
+    let [id, secret] = keys;
+    match (lookup.find(id)?.is_some(), lookup.find(secret)?.is_some()) {
+        (true, true) => Ok(()),
+        (true, false) => Err(CredentialError::Partial {
+            connection: store.name.clone(),
+            have: id.to_owned(),
+            missing: "AWS_SECRET_ACCESS_KEY",
+        }),
+        (false, true) => Err(CredentialError::Partial {
+            connection: store.name.clone(),
+            have: secret.to_owned(),
+            missing: "AWS_ACCESS_KEY_ID",
+        }),
+        (false, false) => Err(CredentialError::None {
+            connection: store.name.clone(),
+            looked: format!("environment variables {}", keys.join(" and ")),
+        }),
+    }
+}
+
+/// A host path is mounted elsewhere in a pod; here it is where it is.
+fn localise(connection: &mut Connection, mounts: &mut PathMap) {
+    if let Schema::HostPath { host_path, mount_path, .. } = connection.schema()
+        && connection.kind == Kind::HostPath
+    {
+        let (host, mount) = (host_path.trim_end_matches('/'), mount_path.trim_end_matches('/'));
+        if host != mount && !host.is_empty() && !mount.is_empty() {
+            mounts.add(mount, host);
+            if let Some(Value::Object(schema)) = &mut connection.schema {
+                schema.insert("mountPath".to_owned(), json!(host));
+            }
+        }
+    }
+}

@@ -1,0 +1,198 @@
+use crate::{component, pod_of, vars};
+use plx_pod::plan::{Container, Pod};
+use std::path::PathBuf;
+
+const ROOT: &str = "/w/.plx/pods/plx-operation-u1";
+
+fn pod(run: &str) -> Pod {
+    pod_of(&component(run), &[], &vars(&[])).expect("a pod")
+}
+
+fn argv(container: &Container) -> String {
+    container.program.words().join(" ").replace(ROOT, "ROOT")
+}
+
+#[track_caller]
+fn entry(entry: &str, want: &str) {
+    let run = format!("  init:\n  - {entry}\n  container: {{command: [a]}}\n");
+    assert_eq!(argv(&pod(&run).inits[1]), want);
+}
+
+const HEAD: &str = "plx-init artifacts --connection local --to";
+
+#[test]
+fn the_argv_of_each_kind_of_entry() {
+    entry("artifacts: {dirs: [a]}", &format!("{HEAD} ROOT/artifacts --artifacts {{\"dirs\":[\"a\"]}}"));
+    entry(
+        "artifacts: {files: [a, [b, c]], workers: 3}",
+        &format!("{HEAD} ROOT/artifacts --artifacts {{\"files\":[\"a\",[\"b\",\"c\"]],\"workers\":3}}"),
+    );
+    entry("paths: ['x/{{ uuid }}']", &format!("{HEAD} ROOT/artifacts --paths [\"x/u1\"]"));
+    entry(
+        "{artifacts: {dirs: [a]}, paths: [b]}",
+        &format!("{HEAD} ROOT/artifacts --artifacts {{\"dirs\":[\"a\"]}} --paths [\"b\"]"),
+    );
+    entry("connection: local", &format!("{HEAD} ROOT/artifacts --whole"));
+    entry("artifacts: {workers: 2}", &format!("{HEAD} ROOT/artifacts --whole --workers 2"));
+    entry("{path: /s3-path/, connection: local}", &format!("{HEAD} ROOT/paths/s3-path --whole"));
+    entry("{path: /plx-context/x, connection: local}", &format!("{HEAD} ROOT/x --whole"));
+    entry("{path: '{{ artifacts_path }}/x', connection: local}", &format!("{HEAD} ROOT/artifacts/x --whole"));
+}
+
+#[test]
+fn the_default_init_comes_first_and_containers_last() {
+    let pod = pod(
+        "  init:\n  - container: {name: mine, command: [b, /data/x]}\n  - {path: /data, connection: local}\n  \
+                   container: {command: [ls, /data, /plx-context/artifacts]}\n",
+    );
+    assert_eq!(
+        pod.inits.iter().map(argv).collect::<Vec<_>>(),
+        [
+            format!("{HEAD} ROOT/artifacts --artifacts {{\"dirs\":[\"u1\"]}} --sync-fw"),
+            format!("{HEAD} ROOT/paths/data --whole"),
+            "b ROOT/paths/data/x".to_owned(),
+        ]
+    );
+    assert_eq!(argv(&pod.main), "ls ROOT/paths/data ROOT/artifacts");
+    assert_eq!(pod.inits[0].name, "polyaxon-init-artifacts-default");
+    assert_eq!(pod.inits[2].name, "mine");
+    let folders = ["artifacts", "paths/data", "artifacts/u1", "artifacts/u1/outputs"];
+    assert_eq!(pod.folders, folders.map(|folder| PathBuf::from(ROOT).join(folder)));
+    assert_eq!(pod.stored_at.as_deref(), Some("/w/.plx/store/u1"));
+}
+
+#[test]
+fn another_connection_has_its_own_folder() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let file = dir.path().join("c.yaml");
+    std::fs::write(
+        &file,
+        "connections: [{name: d, kind: host_path, schema: {hostPath: /host, mountPath: /mnt}}]\n",
+    )
+    .expect("written");
+    let file = file.to_str().expect("UTF-8");
+    let document = component(
+        "  init: [{connection: d}]\n  connections: [d]\n  \
+         container: {command: [cat, /mnt/x, '{{ connections.d.mountPath }}', '{{ init.d.hostPath }}']}\n",
+    );
+    let pod = pod_of(&document, &["--connections", file], &vars(&[])).expect("a pod");
+    assert_eq!(argv(&pod.inits[1]), "plx-init artifacts --connection d --to ROOT/artifacts/d --whole");
+    assert_eq!(argv(&pod.main), "cat /host/x /host /host");
+    let catalog = &pod.inits[1].vars["POLYAXON_CONNECTIONS_CATALOG"];
+    assert!(catalog.contains("\"mountPath\":\"/host\"") && !catalog.contains("local"), "{catalog}");
+}
+
+#[test]
+fn credentials_reach_only_who_uses_the_connection() {
+    let caller = vars(&[
+        ("PATH", "/bin"),
+        ("AWS_ACCESS_KEY_ID", "K"),
+        ("aws_secret_access_key", "S"),
+        ("POLYAXON_AWS_REGION", "R"),
+        ("SECRET_OF_MINE", "no"),
+        ("WANTED", "yes"),
+        ("TERM", "x"),
+    ]);
+    let words = ["--store", "s3://b", "--env-pass", "WANTED"];
+    let container = "  container: {command: [a], env: [{name: POLYAXON_K8S_NODE_NAME, value: mine}, {name: N, value: 1}]}\n";
+    let pod = pod_of(&component(container), &words, &caller).expect("a pod");
+    let sidecar = pod.sidecar.as_ref().expect("a sidecar");
+    for with in [&pod.inits[0].vars, &sidecar.vars] {
+        assert_eq!((&*with["AWS_ACCESS_KEY_ID"], &*with["aws_secret_access_key"]), ("K", "S"));
+        assert_eq!(with["POLYAXON_AWS_REGION"], "R");
+    }
+    let main = &pod.main.vars;
+    assert!(!main.keys().any(|key| key.to_uppercase().contains("AWS")), "{:?}", main.keys());
+    assert!(!main.contains_key("POLYAXON_CONNECTIONS_CATALOG") && !main.contains_key("SECRET_OF_MINE"));
+    let want = [
+        ("PATH", "/bin"),
+        ("TERM", "x"),
+        ("WANTED", "yes"),
+        ("N", "1"),
+        ("POLYAXON_RUN_INSTANCE", "local.local.runs.u1"),
+        ("POLYAXON_K8S_POD_ID", "plx-operation-u1"),
+        ("POLYAXON_K8S_NODE_NAME", "local"), // the built-in value beats the document's
+        ("POLYAXON_CONTEXT_ROOT", ROOT),
+        ("POLYAXON_ARTIFACTS_STORE_NAME", "s3"),
+        ("POLYAXON_COLLECT_ARTIFACTS", "true"),
+        ("POLYAXON_NO_API", "true"),
+        ("POLYAXON_IS_OFFLINE", "true"),
+    ];
+    for (key, value) in want {
+        assert_eq!(main.get(key).map(String::as_str), Some(value), "{key}");
+    }
+    assert_eq!(main["POLYAXON_RUN_OUTPUTS_PATH"], format!("{ROOT}/artifacts/u1/outputs"));
+    assert!(!pod.inits[0].vars.contains_key("POLYAXON_RUN_INSTANCE"), "as in the platform");
+    let document = format!("{}plugins: {{mountArtifactsStore: true}}\n", component(container));
+    let pod = pod_of(&document, &words, &caller).expect("a pod");
+    assert_eq!(pod.main.vars["AWS_ACCESS_KEY_ID"], "K");
+}
+
+#[test]
+fn the_sidecars_intervals_come_from_the_command_line_then_the_file_then_ten() {
+    let marker =
+        format!("--main-marker={ROOT}/artifacts/.plx/plx-operation-u1/main-exit.json").replace(ROOT, "ROOT");
+    let check = |plugins: &str, words: &[&str], sleep: i64, sync: i64, rest: &str| {
+        let document = format!("{}plugins: {plugins}\n", component("  container: {command: [a]}\n"));
+        let pod = pod_of(&document, words, &vars(&[])).expect("a pod");
+        let want = format!(
+            "plx-sidecar --container-id=polyaxon-main --sleep-interval={sleep} --sync-interval={sync} {marker} {rest}"
+        );
+        assert_eq!(argv(pod.sidecar.as_ref().expect("a sidecar")), want);
+    };
+    check("{sidecar: {syncInterval: null}}", &[], 10, 10, "--grace-period=30");
+    check("{sidecar: {syncInterval: -1, sleepInterval: 2}}", &[], 2, -1, "--grace-period=30");
+    let words =
+        ["--sync-interval", "5", "--sleep-interval", "1", "--grace-period", "9", "--finish-timeout", "60"];
+    check("{sidecar: {syncInterval: -1}}", &words, 1, 5, "--grace-period=9 --finish-timeout=60");
+}
+
+#[test]
+fn without_collection_main_works_on_the_store_itself() {
+    let document = component("  container: {command: ['{{ run_artifacts_path }}', '{{ store_path }}']}\n");
+    let document = format!("{document}plugins: {{collectArtifacts: false}}\n");
+    let pod = pod_of(&document, &[], &vars(&[])).expect("a pod");
+    assert_eq!(argv(&pod.main), "/w/.plx/store/u1 /w/.plx/store");
+    assert!(pod.sidecar.is_none() && pod.log.is_none() && pod.inits.is_empty());
+    assert_eq!(pod.main.vars["POLYAXON_RUN_OUTPUTS_PATH"], "/w/.plx/store/u1/outputs");
+}
+
+#[test]
+fn what_cannot_be_done_here_is_refused_before_anything_starts() {
+    let refused = |run: &str, want: &str| {
+        let message = pod_of(&component(run), &[], &vars(&[])).expect_err(run).message;
+        assert_eq!(message, want);
+    };
+    let with =
+        |entry: &str| format!("  init:\n  - artifacts: {{}}\n  - {entry}\n  container: {{command: [a]}}\n");
+    for handler in ["git", "dockerfile", "file", "tensorboard"] {
+        let want = format!("f.yaml:7:5: init entry 2: `{handler}` comes with a later version of plx-pod");
+        refused(&with(&format!("{handler}: {{}}")), &want);
+    }
+    refused(
+        &with("modelRef: m"),
+        "f.yaml:7:5: init entry 2: `modelRef` comes with a later version of plx-pod",
+    );
+    refused(
+        &with("connection: zz"),
+        "f.yaml:7:5: init entry 2: init entry names the unknown connection `zz`",
+    );
+    let odd = "is not absolute, or the root, or holds `..`";
+    for path in ["/", "data", "/a/../b"] {
+        let want = format!("f.yaml:7:5: init entry 2: path `{path}` {odd}");
+        refused(&with(&format!("{{path: {path}, connection: local}}")), &want);
+    }
+    refused("  container: {image: x}\n", "f.yaml:5:3: the container has no command");
+    refused("  connections: []\n", "f.yaml:3:1: run has no container");
+    refused("  connections: [zz]\n  container: {command: [a]}\n", "f.yaml:5:17: unknown connection `zz`");
+}
+
+#[test]
+fn a_value_from_a_secret_is_the_callers_variable() {
+    let run =
+        "  container: {command: [a], env: [{name: TOKEN, valueFrom: {secretKeyRef: {name: s, key: k}}}]}\n";
+    let failure = pod_of(&component(run), &[], &vars(&[])).expect_err("not set");
+    assert_eq!(failure.message, "f.yaml:5:35: variable TOKEN: `valueFrom` needs a cluster");
+    let pod = pod_of(&component(run), &[], &vars(&[("TOKEN", "t")])).expect("a pod");
+    assert_eq!(pod.main.vars["TOKEN"], "t");
+}

@@ -1,0 +1,192 @@
+//! The real binary, with the real plx-init and plx-sidecar, on a folder.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+/// A folder to run in.
+struct Here(tempfile::TempDir);
+
+impl Here {
+    fn new(document: &str) -> Self {
+        let dir = tempfile::tempdir().expect("a folder");
+        fs::write(dir.path().join("f.yaml"), format!("version: 1.1\n{document}")).expect("written");
+        Self(dir)
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.0.path().join(path)
+    }
+
+    fn put(&self, path: &str, text: &str) {
+        let path = self.path(".plx/store").join(path);
+        fs::create_dir_all(path.parent().expect("a parent")).expect("made");
+        fs::write(path, text).expect("written");
+    }
+
+    #[track_caller]
+    fn stored(&self, path: &str) -> String {
+        let path = self.path(".plx/store").join(path);
+        let text = fs::read_to_string(&path);
+        assert!(text.is_ok(), "{}: {text:?}", path.display());
+        text.expect("checked")
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_plx-pod"));
+        command.args(["run", "f.yaml", "--run-uuid", "u1"]).args(words).current_dir(self.0.path());
+        command
+    }
+
+    fn run(&self, words: &[&str]) -> Output {
+        self.command(words).stdin(Stdio::null()).output().expect("a run")
+    }
+}
+
+#[track_caller]
+fn ended(output: &Output, code: i32) -> String {
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(code), "stdout:\n{out}\nstderr:\n{err}");
+    format!("{out}{err}")
+}
+
+fn names(dir: &Path) -> Vec<String> {
+    let entries = fs::read_dir(dir).map(|entries| entries.flatten().collect()).unwrap_or_else(|_| Vec::new());
+    entries.iter().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+}
+
+const FAST: &str = "plugins: {sidecar: {sleepInterval: 1, syncInterval: 1}}\n";
+
+#[test]
+fn inputs_come_in_and_outputs_and_logs_go_out() {
+    let here = Here::new(&format!(
+        "{FAST}run:\n  kind: job\n  init:\n  - artifacts: {{files: [in/a.txt, [in/b.txt, c.txt]]}}\n  \
+         - {{path: /data, paths: [in]}}\n  - container: {{name: mine, command: 'echo from mine > /data/mine'}}\n  \
+         container:\n    command: |\n      cd /plx-context/artifacts\n      cat in/a.txt c.txt /data/in/a.txt /data/mine\n      \
+         echo problem >&2\n      cat in/a.txt > $POLYAXON_RUN_OUTPUTS_PATH/out.txt\n      : > '{{{{ run_outputs_path }}}}/empty'\n"
+    ));
+    here.put("in/a.txt", "alpha\n");
+    here.put("in/b.txt", "beta\n");
+    let said = ended(&here.run(&[]), 0);
+    assert!(said.starts_with("alpha\nbeta\nalpha\nfrom mine\n"), "{said}");
+    assert!(said.contains("exit 0") && said.contains(".plx/store/u1"), "{said}");
+    assert_eq!(here.stored("u1/outputs/out.txt"), "alpha\n");
+    assert_eq!(here.stored("u1/outputs/empty"), "");
+    let log = here.stored("u1/plxlogs/plx-operation-u1.jsonl");
+    for (container, value) in [("polyaxon-main", "beta"), ("polyaxon-main", "problem")] {
+        assert!(log.contains(&format!("\"container\":\"{container}\",\"value\":\"{value}\"")), "{log}");
+    }
+    assert!(names(&here.path(".plx/pods")).is_empty(), "a complete run leaves no pod folder");
+}
+
+#[test]
+fn the_exit_code_is_mains() {
+    let here = Here::new(&format!(
+        "{FAST}run: {{kind: job, container: {{command: 'echo x > {{{{ run_outputs_path }}}}/x; exit 7'}}}}\n"
+    ));
+    ended(&here.run(&[]), 7);
+    assert_eq!(here.stored("u1/outputs/x"), "x\n");
+    let here = Here::new(&format!("{FAST}run: {{kind: job, container: {{command: 'kill -9 $$'}}}}\n"));
+    ended(&here.run(&["--keep"]), 137);
+    assert_eq!(names(&here.path(".plx/pods")), ["plx-operation-u1"], "--keep");
+    let here = Here::new(&format!("{FAST}run: {{kind: job, container: {{command: [no-such-program]}}}}\n"));
+    assert!(ended(&here.run(&[]), 127).contains("no-such-program"));
+}
+
+#[test]
+fn a_missing_input_ends_the_run_before_main() {
+    let here = Here::new(
+        "run:\n  kind: job\n  init: [{artifacts: {files: [nope.txt]}}]\n  container: {command: 'echo STARTED'}\n",
+    );
+    let said = ended(&here.run(&[]), 66);
+    assert!(said.contains("nope.txt") && said.contains("not started") && !said.contains("STARTED"), "{said}");
+    assert_eq!(names(&here.path(".plx/pods")), ["plx-operation-u1"], "the folder is kept and named");
+    // The next attempt begins with an empty folder, and the earlier one is not lost.
+    here.put("nope.txt", "");
+    ended(&here.run(&[]), 0);
+    assert_eq!(names(&here.path(".plx/pods")), ["plx-operation-u1.1"]);
+}
+
+#[test]
+fn a_second_run_of_the_same_uuid_resumes() {
+    let here = Here::new(&format!(
+        "{FAST}run: {{kind: job, container: {{command: 'echo more >> {{{{ run_outputs_path }}}}/f'}}}}\n"
+    ));
+    ended(&here.run(&[]), 0);
+    ended(&here.run(&[]), 0);
+    assert_eq!(here.stored("u1/outputs/f"), "more\nmore\n");
+}
+
+#[test]
+fn ctrl_c_ends_main_and_stores_what_it_wrote() {
+    let here = Here::new(&format!(
+        "{FAST}run:\n  kind: job\n  container:\n    command: |\n      \
+         trap 'echo late > {{{{ run_outputs_path }}}}/late; exit 9' TERM\n      echo early > {{{{ run_outputs_path }}}}/early\n      \
+         sleep 600 &\n      echo ready\n      wait\n"
+    ));
+    let mut child = here.command(&["--grace-period", "60"]).stdout(Stdio::piped()).spawn().expect("a run");
+    let mut out = BufReader::new(child.stdout.take().expect("stdout")).lines();
+    assert_eq!(out.next().expect("a line").expect("text"), "ready");
+    let pid = rustix::process::Pid::from_raw(child.id().cast_signed()).expect("a pid");
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("signalled");
+    let rest: Vec<String> = out.map(|line| line.expect("text")).collect();
+    assert_eq!(child.wait().expect("an end").code(), Some(9), "{rest:?}");
+    assert_eq!(
+        (here.stored("u1/outputs/early"), here.stored("u1/outputs/late")),
+        ("early\n".into(), "late\n".into())
+    );
+}
+
+#[test]
+fn a_second_ctrl_c_kills_main_and_still_stores() {
+    let here = Here::new(&format!(
+        "{FAST}run:\n  kind: job\n  container:\n    command: |\n      trap 'echo deaf' TERM\n      \
+         echo early > {{{{ run_outputs_path }}}}/early\n      echo ready\n      while :; do sleep 600 & wait; done\n"
+    ));
+    let mut child = here.command(&["--grace-period", "600"]).stdout(Stdio::piped()).spawn().expect("a run");
+    let mut out = BufReader::new(child.stdout.take().expect("stdout")).lines();
+    let pid = rustix::process::Pid::from_raw(child.id().cast_signed()).expect("a pid");
+    for said in ["ready", "deaf"] {
+        assert_eq!(out.next().expect("a line").expect("text"), said);
+        rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("signalled");
+    }
+    let rest: Vec<String> = out.map(|line| line.expect("text")).collect();
+    assert_eq!(child.wait().expect("an end").code(), Some(137), "{rest:?}");
+    assert_eq!(here.stored("u1/outputs/early"), "early\n");
+}
+
+#[test]
+fn a_dry_run_starts_nothing_and_leaves_nothing() {
+    let here = Here::new(
+        "run:\n  kind: job\n  init: [{artifacts: {dirs: [in]}}]\n  container: {command: 'echo STARTED > x'}\n",
+    );
+    here.put("in/a.txt", "alpha\n");
+    let said = ended(&here.run(&["--dry-run"]), 0);
+    assert!(
+        said.contains("polyaxon-main") && said.contains("plx-sidecar --container-id=polyaxon-main"),
+        "{said}"
+    );
+    assert!(!here.path("x").exists() && names(&here.path(".plx/pods")).is_empty());
+    assert_eq!(names(&here.path(".plx/store")), ["in"]);
+}
+
+#[test]
+fn without_collection_nothing_is_stored() {
+    let here = Here::new(
+        "plugins: {collectArtifacts: false}\nrun: {kind: job, container: {command: [echo, hello]}}\n",
+    );
+    assert!(ended(&here.run(&[]), 0).starts_with("hello\n"));
+    assert!(names(&here.path(".plx/store")).is_empty() && names(&here.path(".plx/pods")).is_empty());
+}
+
+#[test]
+fn stdin_is_a_file_too_and_a_bad_flag_is_64() {
+    let here = Here::new("run: {kind: job, container: {command: [echo, 'hello {{ uuid }}']}}\n");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_plx-pod"));
+    let file = fs::File::open(here.path("f.yaml")).expect("a file");
+    let output =
+        command.args(["run", "-", "--run-uuid", "u2"]).current_dir(here.0.path()).stdin(file).output();
+    assert!(ended(&output.expect("a run"), 0).starts_with("hello u2\n"));
+    ended(&here.run(&["--bogus"]), 64);
+}
