@@ -53,6 +53,8 @@ pub(crate) fn client(
         .with_secret_access_key(keys.secret.expose())
         .with_client_options(options)
         .with_http_connector(connector)
+        // DELETE of each key: every server knows it, and a refusal has a status of its own.
+        .with_disable_bulk_delete(true)
         .with_retry(RetryConfig {
             max_retries: 0,
             retry_timeout: Duration::ZERO,

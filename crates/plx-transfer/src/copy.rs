@@ -21,6 +21,13 @@ pub(crate) struct Found {
     pub kind: Kind,
 }
 
+impl Found {
+    /// The folder that is walked.
+    pub(crate) fn folder() -> Self {
+        Self { rel: RelPath::root(), kind: Kind::Folder }
+    }
+}
+
 #[derive(Debug, Clone)]
 pub(crate) enum Kind {
     File { source: PathBuf, size: u64 },
@@ -31,12 +38,18 @@ pub(crate) enum Kind {
 /// Walks a folder of a mount. Links that stay within the folder are links again on the other side; others are followed
 /// as long as they stay within `boundary`, the mount. Everything else is an error of its own, and the walk goes on.
 pub(crate) fn walk(root: &Path, boundary: &Path, each: &mut dyn FnMut(Result<Found, TransferError>)) {
-    let boundary = boundary.canonicalize().unwrap_or_else(|_| boundary.to_owned());
-    Walk { boundary, above: Vec::new() }.folder(root, &RelPath::root(), each);
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    Walk { boundary: real(boundary), root: real(root), above: Vec::new() }.folder(
+        root,
+        &RelPath::root(),
+        each,
+    );
 }
 
 struct Walk {
     boundary: PathBuf,
+    /// The real folder that the walk began at.
+    root: PathBuf,
     /// The real folders that lead to here through links: a link to one of them is a loop.
     above: Vec<PathBuf>,
 }
@@ -98,10 +111,13 @@ impl Walk {
             Ok(to) => to,
             Err(error) => return each(Err(TransferError::disk("read link", path, error))),
         };
-        if self.above.is_empty() && stays_within(root, path, &to) {
+        let real = path.canonicalize();
+        // Its own steps may stay inside while another link on its way leads out: where it ends counts too.
+        let ends_within = real.as_ref().map_or(true, |real| real.starts_with(&self.root));
+        if self.above.is_empty() && ends_within && stays_within(root, path, &to) {
             return each(Ok(Found { rel, kind: Kind::Link { to } }));
         }
-        let Ok(real) = path.canonicalize() else {
+        let Ok(real) = real else {
             return each(Err(refused(format!("it is a link to {}, which does not exist", to.display()))));
         };
         if !real.starts_with(&self.boundary) {

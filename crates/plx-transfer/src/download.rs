@@ -171,6 +171,7 @@ impl Fetch {
 
     fn work_of(&self, item: Item) -> Result<BoxStream<'static, Result<Work, TransferError>>, TransferError> {
         let want = item.want;
+        let empty = want.kind == WantKind::Folder && item.objects == 0;
         Ok(match &self.remote {
             Remote::Bucket { .. } => {
                 let entries = match item.held {
@@ -179,8 +180,15 @@ impl Fetch {
                         list(self.engine.clone(), self.remote.clone(), want.from.clone(), self.stop.clone())
                     }
                 };
-                entries
-                    .map(move |entry| {
+                // An empty folder is a folder.
+                let folder =
+                    empty.then(|| Ok(Work::Local { found: copy::Found::folder(), to: want.to.clone() }));
+                // The folder's own marker is no object of it; a single object has no name below itself.
+                let wanted = move |entry: &Result<Entry, _>| {
+                    want.kind != WantKind::Folder || !entry.as_ref().is_ok_and(|entry| entry.below.is_root())
+                };
+                let objects =
+                    entries.filter(move |entry| std::future::ready(wanted(entry))).map(move |entry| {
                         let Entry { below, size, e_tag } = entry?;
                         Ok(Work::Object {
                             from: want.from.join(&below),
@@ -188,8 +196,8 @@ impl Fetch {
                             size,
                             e_tag,
                         })
-                    })
-                    .boxed()
+                    });
+                stream::iter(folder).chain(objects).boxed()
             }
             Remote::Volume { root, boundary } => {
                 let source = want.from.beneath(root);
@@ -271,6 +279,10 @@ impl Fetch {
         let key = literal(place, &prefix.join(&from))?;
         let mut object = Object { fetch: self, store, key, at, to, size, e_tag };
         for _ in 0..VERSIONS {
+            // Listings of some servers have no tags, and without one nothing holds the pieces of an object together.
+            if object.e_tag.is_none() && object.size > SMALL {
+                object.look_again(&from).await?;
+            }
             match object.version().await {
                 Err(error) if error.cause() == Some(Cause::Changed) => {}
                 // A listed object without content that cannot be read is the marker of a folder: `dir/`.
@@ -280,10 +292,7 @@ impl Fetch {
                 }
                 other => return other.map(Some),
             }
-            let Some(meta) = head(&self.engine, &self.remote, store, &from, &self.stop).await? else {
-                return Err(TransferError::Absent { what: "object", at: object.at });
-            };
-            (object.size, object.e_tag) = (meta.size, meta.e_tag);
+            object.look_again(&from).await?;
         }
         Err(TransferError::Changed { at: object.at, times: VERSIONS })
     }
@@ -301,6 +310,16 @@ struct Object<'a> {
 }
 
 impl Object<'_> {
+    /// Makes the version that is there now the one to fetch.
+    async fn look_again(&mut self, from: &RelPath) -> Result<(), TransferError> {
+        let Fetch { engine, remote, stop, .. } = self.fetch;
+        let Some(meta) = head(engine, remote, self.store, from, stop).await? else {
+            return Err(TransferError::Absent { what: "object", at: self.at.clone() });
+        };
+        (self.size, self.e_tag) = (meta.size, meta.e_tag);
+        Ok(())
+    }
+
     /// Fetches the version that was planned, or finds that it is there no more.
     async fn version(&self) -> Result<u64, TransferError> {
         let place = self.fetch.place.clone();
@@ -446,9 +465,10 @@ impl Part {
     /// Reads the range. What came before an answer broke off is kept: the next try begins behind it.
     async fn read(&self) -> Result<(), TransferError> {
         let reached = AtomicU64::new(self.range.start);
+        // Before the turn, as everywhere: a turn that waits for memory and memory that waits for a turn never end.
+        let _room = self.engine.budget.take(STREAM.min(self.range.end - self.range.start)).await;
         self.engine
             .attempt(&self.stop, &self.at, Some(&reached), || async {
-                let _room = self.engine.budget.take(STREAM.min(self.range.end - self.range.start)).await;
                 let from = reached.load(Ordering::Relaxed);
                 let whole = from == 0 && self.range.end == self.whole;
                 let range = (!whole).then_some(from..self.range.end);
@@ -466,8 +486,12 @@ impl Part {
                         self.write(std::mem::take(&mut chunks), &reached).await?;
                         held = 0;
                     }
-                    if next?.is_none() {
-                        break;
+                    match next {
+                        Ok(Some(_)) => {}
+                        Ok(None) => break,
+                        // Everything has come: how the connection ends makes no difference.
+                        Err(_) if reached.load(Ordering::Relaxed) == self.range.end => break,
+                        Err(error) => return Err(error),
                     }
                 }
                 let got = reached.load(Ordering::Relaxed);

@@ -134,7 +134,9 @@ impl Engine {
             if moved.map(|moved| moved.load(Ordering::Relaxed)) != before {
                 failing = Failing::start();
             }
-            let Some(pause) = failing.pause(&error, self.patience) else { return Err(error) };
+            let Some(pause) = failing.pause(&error, self.patience, self.pace.succeeded_at()) else {
+                return Err(error);
+            };
             if let Some(Cause::Throttled(asked)) = error.cause() {
                 self.pace.throttled(asked);
             }
@@ -167,7 +169,12 @@ impl Failing {
     }
 
     /// The pause before the next try; none when there is to be no other.
-    fn pause(&mut self, error: &TransferError, patience: Patience) -> Option<Duration> {
+    fn pause(
+        &mut self,
+        error: &TransferError,
+        patience: Patience,
+        succeeded_at: Option<Instant>,
+    ) -> Option<Duration> {
         if !error.may_pass() {
             return None;
         }
@@ -179,6 +186,8 @@ impl Failing {
         let time =
             if error.cause() == Some(Cause::Unreachable) { patience.unreachable } else { patience.time };
         let by_tries = error.cause() != Some(Cause::Unreachable) && self.tries >= patience.tries;
+        // A throttled store that serves others serves this one later: patience counts from when it last served anybody.
+        let since = if throttled { since.max(succeeded_at.unwrap_or(since)) } else { since };
         if by_tries || since.elapsed() >= time {
             return None;
         }

@@ -82,7 +82,7 @@ impl Cause {
 
     fn of_fault(fault: &HttpFault) -> Self {
         match fault.code.as_deref() {
-            Some("NoSuchBucket" | "ContainerNotFound") => return Self::NoBucket,
+            Some("NoSuchBucket" | "InvalidBucketName" | "ContainerNotFound") => return Self::NoBucket,
             Some("SignatureDoesNotMatch" | "InvalidAccessKeyId" | "InvalidSecurity") => {
                 return Self::BadSignature;
             }
@@ -308,7 +308,10 @@ impl Classified for TransferError {
                     "let this user write to the target (fsGroup, or the mode of the folder)"
                 }
                 io::ErrorKind::NotFound => "check that the path exists",
-                io::ErrorKind::IsADirectory | io::ErrorKind::NotADirectory => {
+                io::ErrorKind::IsADirectory
+                | io::ErrorKind::NotADirectory
+                | io::ErrorKind::AlreadyExists
+                | io::ErrorKind::DirectoryNotEmpty => {
                     "a file and a folder want the same name: remove one of them"
                 }
                 _ => "check the volume",

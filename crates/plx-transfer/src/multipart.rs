@@ -3,6 +3,7 @@
 use crate::download::{blocking, bug};
 use crate::upload::{Send, Upload, now_ns, time_for};
 use crate::{Budget, Cause, Ended, Remote, TransferError};
+use bytes::Bytes;
 use object_store::multipart::{MultipartStore, PartId};
 use object_store::path::Path;
 use object_store::{MultipartId, ObjectStore, ObjectStoreExt, PutPayload};
@@ -223,23 +224,20 @@ struct Part {
 impl Part {
     /// Reads and sends one part; none when the file is shorter than it was.
     async fn send(self) -> Result<Option<PartId>, TransferError> {
-        let _room = self.engine.budget.take(self.length).await;
+        let mut buffer = self.engine.budget.buffer(self.length).await;
         if self.stop.is_cancelled() {
             return Err(TransferError::Stopped { at: self.at, last: None });
         }
         let (file, path, start) = (Arc::clone(&self.file), self.path.clone(), self.start);
         let length = usize::try_from(self.length).unwrap_or(usize::MAX);
-        let content = blocking(move || {
-            let mut content = vec![0; length];
-            match file.read_exact_at(&mut content, start) {
-                Ok(()) => Ok(Some(content)),
-                Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Ok(None),
-                Err(error) => Err(TransferError::disk("read", &path, error)),
-            }
+        let content = blocking(move || match file.read_exact_at(buffer.of_length(length), start) {
+            Ok(()) => Ok(Some(Bytes::from_owner(buffer))),
+            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Ok(None),
+            Err(error) => Err(TransferError::disk("read", &path, error)),
         })
         .await?;
         let Some(content) = content else { return Ok(None) };
-        let payload = PutPayload::from(content);
+        let payload = PutPayload::from_bytes(content);
         let id = self
             .engine
             .attempt(&self.stop, &self.at, None, || async {

@@ -31,6 +31,7 @@ struct State {
     in_flight: usize,
     pause: Duration,
     resume_at: Option<Instant>,
+    succeeded_at: Option<Instant>,
     throttled: u64,
 }
 
@@ -40,7 +41,15 @@ impl Pace {
         let most = most.max(1);
         #[expect(clippy::cast_precision_loss, reason = "a number of workers")]
         let limit = most as f64;
-        let state = State { most, limit, in_flight: 0, pause: FIRST_PAUSE, resume_at: None, throttled: 0 };
+        let state = State {
+            most,
+            limit,
+            in_flight: 0,
+            pause: FIRST_PAUSE,
+            resume_at: None,
+            succeeded_at: None,
+            throttled: 0,
+        };
         Self { shared: Arc::new(Shared { state: Mutex::new(state), changed: Notify::new() }) }
     }
 
@@ -87,15 +96,21 @@ impl Pace {
     /// A request was answered.
     pub(crate) fn succeeded(&self) {
         let mut state = self.lock();
+        state.succeeded_at = Some(Instant::now());
+        // A store that answers between two refusals is near its limit, not down: it needs no ever longer pauses.
+        state.pause = (state.pause / 2).max(FIRST_PAUSE);
         #[expect(clippy::cast_precision_loss, reason = "a number of workers")]
         let most = state.most as f64;
         if state.limit < most {
             state.limit = (state.limit + 1.0 / state.limit).min(most);
             drop(state);
             self.shared.changed.notify_waiters();
-        } else {
-            state.pause = FIRST_PAUSE;
         }
+    }
+
+    /// When the store last did what it was asked.
+    pub(crate) fn succeeded_at(&self) -> Option<Instant> {
+        self.lock().succeeded_at
     }
 
     /// The store asked to slow down, perhaps saying for how long.
@@ -104,12 +119,15 @@ impl Pace {
         state.throttled += 1;
         let now = Instant::now();
         // Requests that were under way together are refused together: that is one sign, not many.
-        if state.resume_at.is_some_and(|at| at > now) && asked.is_none() {
+        let known = state.resume_at.is_some_and(|at| at > now);
+        if known && asked.is_none() {
             return;
         }
-        state.limit = (state.limit / 2.0).max(1.0);
         let pause = asked.unwrap_or(state.pause).min(LONGEST_PAUSE);
-        state.pause = (state.pause * 2).min(LONGEST_PAUSE);
+        if !known {
+            state.limit = (state.limit / 2.0).max(1.0);
+            state.pause = (state.pause * 2).min(LONGEST_PAUSE);
+        }
         let until = now + jitter(pause);
         state.resume_at = Some(state.resume_at.map_or(until, |at| at.max(until)));
     }
@@ -162,6 +180,15 @@ mod tests {
             pace.succeeded();
         }
         assert_eq!(pace.limit(), 16);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn many_wishes_at_once_are_one_sign() {
+        let pace = Pace::new(16);
+        for _ in 0..16 {
+            pace.throttled(Some(Duration::from_secs(1)));
+        }
+        assert_eq!((pace.limit(), pace.throttled_count()), (8, 16));
     }
 
     #[tokio::test(start_paused = true)]

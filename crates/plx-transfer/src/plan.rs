@@ -37,7 +37,7 @@ pub struct Want {
 /// One object to fetch.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
-    /// Below the want's `from`; the root for a single object.
+    /// Below the want's `from`; the root for a single object, and in a listing for the folder's own marker.
     pub below: RelPath,
     pub size: u64,
     pub e_tag: Option<String>,
@@ -138,9 +138,14 @@ async fn look_in_bucket(
         }
     }
     let mut item = Item { want, objects: 0, bytes: 0, held: Some(Vec::new()) };
+    let mut marked = false;
     let mut entries = list(engine.clone(), remote.clone(), item.want.from.clone(), stop.clone());
     while let Some(entry) = entries.next().await {
         let entry = entry?;
+        if entry.below.is_root() {
+            marked = true;
+            continue;
+        }
         item.objects += 1;
         item.bytes += entry.size;
         if let Some(kept) = &mut item.held {
@@ -152,8 +157,8 @@ async fn look_in_bucket(
             }
         }
     }
-    // The root of a store is there even when it is empty; a folder is there by what it holds.
-    if item.objects == 0 && !item.want.from.is_root() {
+    // The root of a store is there even when it is empty; a folder is there by what it holds, or by its marker.
+    if item.objects == 0 && !marked && !item.want.from.is_root() {
         return Err(TransferError::Absent { what: "path", at: remote.at(&item.want.from) });
     }
     Ok(item)
@@ -230,19 +235,12 @@ struct Listing {
 
 impl Listing {
     async fn next(&mut self) -> Result<Option<Entry>, TransferError> {
-        loop {
-            let Some(meta) = self.next_meta().await? else { return Ok(None) };
-            self.last = Some(meta.location.clone());
-            let key = meta.location.as_ref();
-            let below = key.strip_prefix(self.under.as_ref()).unwrap_or(key);
-            let below =
-                RelPath::parse(below).map_err(|error| TransferError::unsafe_key(&self.place, &error))?;
-            // The marker of the folder itself.
-            if below.is_root() {
-                continue;
-            }
-            return Ok(Some(Entry { below, size: meta.size, e_tag: meta.e_tag }));
-        }
+        let Some(meta) = self.next_meta().await? else { return Ok(None) };
+        self.last = Some(meta.location.clone());
+        let key = meta.location.as_ref();
+        let below = key.strip_prefix(self.under.as_ref()).unwrap_or(key);
+        let below = RelPath::parse(below).map_err(|error| TransferError::unsafe_key(&self.place, &error))?;
+        Ok(Some(Entry { below, size: meta.size, e_tag: meta.e_tag }))
     }
 
     async fn next_meta(&mut self) -> Result<Option<ObjectMeta>, TransferError> {
@@ -315,6 +313,13 @@ fn look_in_volume(
         }
         Err(error) => return Err(vec![TransferError::disk("look at", root, error)]),
     };
+    // A link on the way may lead anywhere; what the mount does not hold is not the connection's to give.
+    if let (Ok(real), Ok(boundary)) = (root.canonicalize(), boundary.canonicalize())
+        && !real.starts_with(&boundary)
+    {
+        let why = format!("it leads to {}, outside of the connection", real.display());
+        return Err(vec![TransferError::Unsafe { at, why }]);
+    }
     match (want.kind, metadata.is_dir()) {
         (WantKind::File, true) => {
             return Err(vec![TransferError::Absent { what: "file (a folder has that name)", at }]);

@@ -3,6 +3,7 @@
 //! A file is published only as a version that was read whole: its status is the same before and after. One that changes
 //! meanwhile ends as [`Ended::Changed`], for the caller to try again.
 
+use crate::budget::Buffer;
 use crate::download::{ANSWER_TIME, blocking, bug};
 use crate::remote::literal;
 use crate::{Engine, Place, Remote, TransferError, copy, multipart};
@@ -21,6 +22,8 @@ use tokio_util::sync::CancellationToken;
 const READS: u32 = 3;
 /// A store that takes less than this is as good as standing still.
 const SLOWEST_BYTES_PER_SECOND: u64 = 32 << 10;
+/// Memory taken for even the smallest file: a log may grow by so much while it waits for its turn.
+const LEAST_ROOM: u64 = 64 << 10;
 
 /// One file to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -152,9 +155,12 @@ impl Send {
         if before.size > multipart::part_size(before.size, &self.engine.budget) {
             return multipart::put(self, key, job, Arc::new(file), before).await;
         }
-        let _room = self.engine.budget.take(before.size.max(1)).await;
+        let room = before.size.max(LEAST_ROOM);
+        let buffer = self.engine.budget.buffer(room).await;
         let path = job.path.clone();
-        let Some((content, stat, read_began_ns)) = blocking(move || read_whole(&path, file)).await? else {
+        let Some((content, stat, read_began_ns)) =
+            blocking(move || read_whole(&path, file, buffer, room)).await?
+        else {
             return Ok(Ended::Changed);
         };
         let at = self.remote.at(&job.key);
@@ -194,22 +200,25 @@ fn open(path: &Path) -> Result<Option<(File, Stat)>, TransferError> {
 }
 
 /// The content of one version of a file; none when it does not hold still, or has outgrown what was planned for it.
-fn read_whole(path: &Path, mut file: File) -> Result<Option<(Bytes, Stat, i64)>, TransferError> {
+fn read_whole(
+    path: &Path,
+    mut file: File,
+    mut buffer: Buffer,
+    room: u64,
+) -> Result<Option<(Bytes, Stat, i64)>, TransferError> {
     let failed = |error| TransferError::disk("read", path, error);
-    let first = file.metadata().map(|metadata| Stat::of(&metadata)).map_err(failed)?;
-    let mut before = first;
+    let mut before = file.metadata().map(|metadata| Stat::of(&metadata)).map_err(failed)?;
     for _ in 0..READS {
-        let mut content = Vec::with_capacity(usize::try_from(before.size).unwrap_or(0));
+        if before.size > room {
+            return Ok(None);
+        }
+        let content = buffer.emptied();
         let read_began_ns = now_ns();
         // One byte more than there should be shows that there is more.
-        (&file).take(before.size + 1).read_to_end(&mut content).map_err(failed)?;
+        (&file).take(before.size + 1).read_to_end(content).map_err(failed)?;
         let after = file.metadata().map(|metadata| Stat::of(&metadata)).map_err(failed)?;
         if after.same_version(&before) && content.len() as u64 == before.size {
-            return Ok(Some((Bytes::from(content), after, read_began_ns)));
-        }
-        // Room was taken for the first size.
-        if after.size > first.size {
-            return Ok(None);
+            return Ok(Some((Bytes::from_owner(buffer), after, read_began_ns)));
         }
         before = after;
         io::Seek::rewind(&mut file).map_err(failed)?;

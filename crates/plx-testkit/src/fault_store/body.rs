@@ -106,7 +106,8 @@ pub(super) fn corrupt(bytes: Bytes) -> Bytes {
     bytes.into()
 }
 
-/// What is stored of what was sent.
+/// What is stored of what was sent: a copy, as over a network. Kept itself, a buffer of the sender's would never return.
 pub(super) fn stored(payload: PutPayload, fault: Option<Fault>) -> PutPayload {
-    if fault == Some(Fault::Corrupt) { corrupt(payload.into()).into() } else { payload }
+    let bytes = Bytes::copy_from_slice(&Bytes::from(payload));
+    if fault == Some(Fault::Corrupt) { corrupt(bytes).into() } else { bytes.into() }
 }
