@@ -35,7 +35,8 @@ pub async fn finish(passes: &mut Passes, hard: &CancellationToken) -> PassReport
                 return report;
             }
         } else if !moved && report.waiting.is_empty() {
-            // Held deletes only: the guard lets them through once two later scans agree, or holds them for good.
+            // Held deletes: the guard lets them through once two later scans agree, or holds them for good. Or files
+            // that vanished: the next pass sees under which name they are there.
             hopeless += 1;
             if hopeless >= HOPELESS {
                 return report;
@@ -82,7 +83,11 @@ pub fn report(passes: &Passes, last: &PassReport, on_incomplete: OnIncomplete, o
     let waiting = last.waiting.iter().map(|(key, waiting)| format!("{key}: {}", waiting.why()));
     let first = waiting.chain(last.unstorable.iter().cloned()).next();
     let why = first.map_or_else(String::new, |first| format!("; first {first}"));
-    let what = if out_of_time { "time was up" } else { "some files could not be stored" };
+    let what = match (out_of_time, unstored) {
+        (true, 0) => "time was up while files still changed or main still ran".to_owned(),
+        (true, _) => format!("time was up, {unstored} not stored"),
+        (false, _) => format!("some files could not be stored, {unstored} in all"),
+    };
     details.push(("unstored", json!(unstored)));
     let names = last.waiting.keys().map(ToString::to_string).chain(last.unstorable.iter().cloned());
     details.push(("waiting", json!(names.take(NAMED).collect::<Vec<_>>())));
@@ -92,7 +97,7 @@ pub fn report(passes: &Passes, last: &PassReport, on_incomplete: OnIncomplete, o
             OnIncomplete::Report => Some(0),
             OnIncomplete::Fail => None,
         },
-        message: format!("outputs incomplete: {what}, {unstored} not stored{why}; {stored}"),
+        message: format!("outputs incomplete: {what}{why}; {stored}"),
         next: Some(
             "look at the reason of the first; more time is the pod's terminationGracePeriodSeconds, or --finish-timeout"
                 .to_owned(),

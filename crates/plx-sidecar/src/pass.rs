@@ -53,6 +53,8 @@ pub struct PassReport {
     pub bytes: u64,
     /// Objects deleted.
     pub deleted: u64,
+    /// Files that were gone when their turn came. One that was renamed has a name that this pass has not seen.
+    pub vanished: u64,
     /// Deletes held back, in words.
     pub held: Option<String>,
     /// What is not in the store as it is on disk, by key.
@@ -66,7 +68,12 @@ pub struct PassReport {
 impl PassReport {
     /// True when disk and store agree as far as this pass could see.
     pub fn is_settled(&self) -> bool {
-        self.stored == 0 && self.deleted == 0 && self.held.is_none() && self.waiting.is_empty()
+        self.is_quiet() && self.held.is_none()
+    }
+
+    /// True when nothing was done and nothing is left to do but deletes that are held back.
+    pub fn is_quiet(&self) -> bool {
+        self.stored == 0 && self.deleted == 0 && self.vanished == 0 && self.waiting.is_empty()
     }
 }
 
@@ -287,7 +294,10 @@ impl Passes {
                     None
                 }
                 // The next scan sees that it is gone, and deletes it from the store if it was there.
-                Ended::Vanished => None,
+                Ended::Vanished => {
+                    report.vanished += 1;
+                    None
+                }
                 Ended::Changed => Some(Waiting::Changing),
                 Ended::Failed(error) => Some(Waiting::failed(&error)),
             };

@@ -44,8 +44,6 @@ enum Event {
 /// When it cannot start. What it could not store is in the report.
 pub async fn run(config: Config, env: &impl Env, stop: Stop) -> Result<Report, SidecarError> {
     let remote = open(&config, env)?;
-    let budget = config.buffer_bytes.map_or_else(|| Budget::for_limit(memory_limit(&DiskFiles)), Budget::new);
-    let engine = Engine::new(Settings { budget, patience: Patience::PASS, ..Settings::default() });
     let mut signs = Signs::default();
     if let Some(pid) = config.main_pid {
         signs = signs.and(Process::watch(pid)?);
@@ -53,10 +51,17 @@ pub async fn run(config: Config, env: &impl Env, stop: Stop) -> Result<Report, S
     if let Some(path) = &config.main_marker {
         signs = signs.and(Marker::watch(path.clone()));
     }
-    let journal = open_journal(&config);
     tracing::info!("run {} of pod {} to {remote}/{}", config.run.uuid, config.pod, config.run.uuid);
-    let mut passes = Passes::new(engine, remote, config.layout.clone(), config.run.uuid.clone(), journal);
+    let mut passes = passes(&config, remote);
     Ok(supervise(&config, &mut passes, signs, stop).await)
+}
+
+/// Passes into a store, with the journal of this pod, or what init left.
+pub fn passes(config: &Config, remote: Remote) -> Passes {
+    let budget = config.buffer_bytes.map_or_else(|| Budget::for_limit(memory_limit(&DiskFiles)), Budget::new);
+    let engine = Engine::new(Settings { budget, patience: Patience::PASS, ..Settings::default() });
+    let journal = open_journal(config);
+    Passes::new(engine, remote, config.layout.clone(), config.run.uuid.clone(), journal)
 }
 
 /// The life of a sidecar, from its first tick to its report.
@@ -64,6 +69,8 @@ pub async fn supervise(config: &Config, passes: &mut Passes, mut main: Signs, st
     let hard = CancellationToken::new();
     let mut clocks = JoinSet::new();
     clocks.spawn(second_signal(stop.now.clone(), hard.clone()));
+    // On a task of its own: a signal in the middle of a pass, the last one too, counts from when it came.
+    clocks.spawn(terminate(stop.asked.clone(), config.grace, hard.clone()));
     let mut ticks = config.schedule.period().map(every);
     let mut terminating = false;
     let mut quiet = 0;
@@ -81,12 +88,11 @@ pub async fn supervise(config: &Config, passes: &mut Passes, mut main: Signs, st
             Event::OutOfTime => break Ended::OutOfTime,
             Event::Terminate => {
                 terminating = true;
-                clocks.spawn(expire(config.grace.saturating_sub(margin(config.grace)), hard.clone()));
                 ticks = Some(every(TERMINATING_PERIOD));
             }
             Event::Tick => {
                 let report = passes.run(Patience::PASS, &hard).await;
-                quiet = if terminating && report.is_settled() { quiet + 1 } else { 0 };
+                quiet = if terminating && report.is_quiet() { quiet + 1 } else { 0 };
                 if quiet >= QUIET_PASSES && !main.can_tell() {
                     break Ended::Quiet;
                 }
@@ -96,8 +102,6 @@ pub async fn supervise(config: &Config, passes: &mut Passes, mut main: Signs, st
     tracing::info!("{}", words(&ended));
     if !terminating {
         clocks.spawn(expire(config.finish, hard.clone()));
-        // A signal in the middle of the last pass shortens what is left to the grace period.
-        clocks.spawn(terminate_later(stop.asked.clone(), config.grace, hard.clone()));
     }
     let last = finish::finish(passes, &hard).await;
     clocks.shutdown().await;
@@ -136,7 +140,7 @@ async fn expire(after: Duration, hard: CancellationToken) {
     hard.cancel();
 }
 
-async fn terminate_later(asked: CancellationToken, grace: Duration, hard: CancellationToken) {
+async fn terminate(asked: CancellationToken, grace: Duration, hard: CancellationToken) {
     asked.cancelled().await;
     expire(grace.saturating_sub(margin(grace)), hard).await;
 }

@@ -1,0 +1,223 @@
+//! A folder for a pod, connections to fetch from, and the program.
+
+use plx_testkit::{Moto, S3Server, loopback};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::SocketAddr;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use tempfile::TempDir;
+use tokio::process::Command;
+
+pub struct Lab {
+    folder: TempDir,
+    /// Variables of the program; nothing else is in its environment.
+    pub env: BTreeMap<String, String>,
+    _server: Option<S3Server>,
+}
+
+/// How a call ended, and all it said.
+#[derive(Debug)]
+pub struct Ended {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+    /// The line of the termination log; null when there is none.
+    pub report: Value,
+}
+
+impl Lab {
+    /// Without any connection.
+    pub fn empty() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir_all(folder.path().join("artifacts")).unwrap();
+        let mut lab = Self { folder, env: BTreeMap::new(), _server: None };
+        lab.set("POLYAXON_CONTEXT_ROOT", &lab.path("").display().to_string());
+        lab.set("PLX_TERMINATION_LOG", &lab.path("termination-log").display().to_string());
+        lab.set("PLX_RETRY_SECONDS", "1");
+        lab
+    }
+
+    /// The connection `data` is a folder.
+    pub fn folder(objects: &[(&str, &str)]) -> Self {
+        let mut lab = Self::empty();
+        let root = lab.path("store");
+        fs::create_dir_all(&root).unwrap();
+        put_files(&root, objects);
+        lab.catalog(&json!({"name": "data", "kind": "volume_claim", "schema":
+            {"volumeClaim": "c", "mountPath": root.display().to_string()}}));
+        lab
+    }
+
+    /// The connection `data` is a bucket below a prefix, on a server that checks signatures.
+    pub async fn s3(objects: &[(&str, &str)]) -> Self {
+        let server = S3Server::start().await;
+        let target = server.target("plx");
+        put_files(&server.data_dir().join("plx/base"), objects);
+        let mut lab = Self::empty();
+        lab.bucket(&target.endpoint, &target.access_key, &target.secret_key);
+        lab._server = Some(server);
+        lab
+    }
+
+    /// The same on another server, which takes every key.
+    pub async fn moto(bucket: &str, objects: &[(&str, &str)]) -> Self {
+        let target = Moto::shared().await.target(bucket).await;
+        put_objects(Moto::shared().await.addr(), bucket, objects).await;
+        let mut lab = Self::empty();
+        lab.bucket(&target.endpoint, &target.access_key, &target.secret_key);
+        lab.catalog(
+            &json!({"name": "data", "kind": "s3", "schema": {"bucket": format!("s3://{bucket}/base")}}),
+        );
+        lab
+    }
+
+    fn bucket(&mut self, endpoint: &str, access_key: &str, secret_key: &str) {
+        self.catalog(&json!({"name": "data", "kind": "s3", "schema": {"bucket": "s3://plx/base"}}));
+        self.set("AWS_ENDPOINT_URL", endpoint);
+        self.set("AWS_ACCESS_KEY_ID", access_key);
+        self.set("AWS_SECRET_ACCESS_KEY", secret_key);
+    }
+
+    pub fn catalog(&mut self, connection: &Value) {
+        self.set("POLYAXON_CONNECTIONS_CATALOG", &json!({"connections": [connection]}).to_string());
+    }
+
+    pub fn set(&mut self, key: &str, value: &str) {
+        self.env.insert(key.to_owned(), value.to_owned());
+    }
+
+    /// A path in the lab's folder.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// A path below the artifacts root.
+    pub fn art(&self, name: &str) -> PathBuf {
+        self.path("artifacts").join(name)
+    }
+
+    /// Files and folders below the artifacts root: text, or nothing for a folder, whose name ends in `/`.
+    pub fn files(&self) -> BTreeMap<String, Option<String>> {
+        below(&self.path("artifacts"))
+    }
+
+    /// `plx-init artifacts --connection data …`
+    pub async fn artifacts(&self, args: &[&str]) -> Ended {
+        self.init(&[&["artifacts", "--connection", "data"], args].concat()).await
+    }
+
+    /// `plx-init …`
+    pub async fn init(&self, args: &[&str]) -> Ended {
+        self.call(Path::new(env!("CARGO_BIN_EXE_plx-init")), args).await
+    }
+
+    /// `polyaxon …`
+    pub async fn polyaxon(&self, args: &[&str]) -> Ended {
+        let link = self.path("polyaxon");
+        if !link.exists() {
+            symlink(env!("CARGO_BIN_EXE_plx-init"), &link).unwrap();
+        }
+        self.call(&link, args).await
+    }
+
+    async fn call(&self, program: &Path, args: &[&str]) -> Ended {
+        let log = self.path("termination-log");
+        fs::remove_file(&log).ok();
+        let mut command = Command::new(program);
+        command.args(args).env_clear().envs(&self.env).current_dir(self.folder.path());
+        let output = command.stdin(Stdio::null()).kill_on_drop(true).output().await.unwrap();
+        let report = fs::read_to_string(log).map(|line| serde_json::from_str(&line).unwrap());
+        Ended {
+            code: output.status.code().expect("no signal"),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+            report: report.unwrap_or_default(),
+        }
+    }
+}
+
+impl Ended {
+    /// Fails unless it ended with that code, and says so everywhere it should, with the words in error or next step.
+    #[track_caller]
+    pub fn failed(&self, code: i32, words: &[&str]) {
+        assert_eq!(self.code, code, "{self:?}");
+        assert_eq!(self.report["code"], json!(code), "{self:?}");
+        let message = self.report["message"].as_str().unwrap();
+        let next = self.report["next"].as_str().unwrap_or_else(|| panic!("no next step: {self:?}"));
+        for word in words {
+            assert!(message.contains(word) || next.contains(word), "{word:?} in {message:?} or {next:?}");
+        }
+        let said = format!("error: {message}\nnext: {next}\n");
+        assert!(self.stderr.ends_with(&said), "{}", self.stderr);
+        assert_eq!(self.stdout, "", "nothing on stdout that a script could take for success");
+    }
+
+    #[track_caller]
+    pub fn succeeded(&self) {
+        assert_eq!(self.code, 0, "{self:?}");
+    }
+
+    #[track_caller]
+    pub fn says_nowhere(&self, secret: &str) {
+        for text in [&self.stdout, &self.stderr, &self.report.to_string()] {
+            assert!(!text.contains(secret), "{secret:?} in {text}");
+        }
+    }
+}
+
+/// What is below a folder.
+pub fn below(root: &Path) -> BTreeMap<String, Option<String>> {
+    let mut found = BTreeMap::new();
+    let mut open = vec![root.to_owned()];
+    while let Some(dir) = open.pop() {
+        let Ok(entries) = fs::read_dir(&dir) else { continue };
+        for path in entries.map(|entry| entry.unwrap().path()) {
+            let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
+            if path.is_dir() {
+                found.insert(format!("{name}/"), None);
+                open.push(path);
+            } else {
+                found.insert(name, Some(fs::read_to_string(&path).unwrap()));
+            }
+        }
+    }
+    found
+}
+
+/// As [`Lab::files`], files alone.
+pub fn texts(files: &[(&str, &str)]) -> BTreeMap<String, Option<String>> {
+    files.iter().map(|(name, text)| ((*name).to_owned(), Some((*text).to_owned()))).collect()
+}
+
+/// The files alone.
+pub fn files_only(mut found: BTreeMap<String, Option<String>>) -> BTreeMap<String, Option<String>> {
+    found.retain(|_, text| text.is_some());
+    found
+}
+
+pub fn put_files(root: &Path, objects: &[(&str, &str)]) {
+    for (key, content) in objects {
+        let path = root.join(key);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+}
+
+/// Puts objects by plain requests, each key as it is.
+pub async fn put_objects(to: SocketAddr, bucket: &str, objects: &[(&str, &str)]) {
+    for (key, content) in objects {
+        let encoded: String = key
+            .bytes()
+            .map(|byte| match byte {
+                b'/' | b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => char::from(byte).to_string(),
+                _ => format!("%{byte:02X}"),
+            })
+            .collect();
+        let target = format!("/{bucket}/base/{encoded}");
+        let answer = loopback::request(to, "PUT", &target, content.as_bytes()).await.unwrap();
+        assert_eq!(answer.status, 200, "{key}: {}", answer.head);
+    }
+}

@@ -1,0 +1,189 @@
+//! One pod of one run: its folder, its store, and what the outside can do to it.
+
+use futures::future::BoxFuture;
+use plx_contract::run::RunInstance;
+use plx_contract::{Layout, RelPath};
+use plx_runtime::{Report, Stop};
+use plx_sidecar::intervals::Schedule;
+use plx_sidecar::main_container::{Gone, MainContainer, Signs};
+use plx_sidecar::pass::{PassReport, Passes};
+use plx_sidecar::{Config, OnIncomplete, supervise};
+use plx_testkit::{FaultStore, Op, Snapshot};
+use plx_transfer::{Patience, Remote};
+use serde_json::{Value, json};
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// The run's uuid, which every key begins with.
+pub const RUN: &str = "8aac02e3";
+
+pub struct World {
+    folder: TempDir,
+    pub store: FaultStore,
+    pub config: Config,
+    pub stop: Stop,
+    /// Cancelled when main is gone.
+    pub main: CancellationToken,
+}
+
+impl World {
+    /// A pass every 10 seconds.
+    pub fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    pub fn with(change: impl FnOnce(&mut Config)) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = Config {
+            run: RunInstance::parse(&format!("o.p.runs.{RUN}")).unwrap(),
+            pod: "pod-1".to_owned(),
+            layout: Layout::under(folder.path()),
+            store: serde_json::from_value(json!({"name": "fault", "kind": "s3"})).unwrap(),
+            schedule: Schedule::new(1, 10),
+            main_pid: None,
+            main_marker: None,
+            grace: Duration::from_secs(30),
+            finish: Duration::from_secs(1800),
+            on_incomplete: OnIncomplete::Report,
+            buffer_bytes: None,
+        };
+        change(&mut config);
+        fs::create_dir_all(config.layout.run(&config.run.uuid)).unwrap();
+        let (store, stop, main) = (FaultStore::new(), Stop::new(), CancellationToken::new());
+        Self { folder, store, config, stop, main }
+    }
+
+    /// A path below the artifacts root.
+    pub fn art(&self, path: &str) -> PathBuf {
+        self.config.layout.artifacts().join(path)
+    }
+
+    /// A path below the run's folder.
+    pub fn run(&self, path: &str) -> PathBuf {
+        self.config.layout.run(&self.config.run.uuid).join(path)
+    }
+
+    /// Writes a file of the run.
+    pub fn write(&self, path: &str, content: &str) {
+        let path = self.run(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+
+    /// Lets the file system's clock go on so far that no later write can have the times of an earlier one: what is
+    /// stored from now on is stored for good. Reads the clock, in place of a sleep.
+    pub fn settle(&self) {
+        let probe = self.folder.path().join("probe");
+        let since = SystemTime::now();
+        while since.elapsed().unwrap_or_default() < Duration::from_millis(45) {
+            fs::write(&probe, "x").unwrap();
+            std::thread::yield_now();
+        }
+        assert!(fs::metadata(&probe).unwrap().ctime() > 0);
+    }
+
+    /// Writes files, each with its own name as content, and lets them settle.
+    pub fn settled(&self, paths: &[&str]) {
+        for path in paths {
+            self.write(path, path);
+        }
+        self.settle();
+    }
+
+    pub fn passes(&self) -> Passes {
+        let (store, parts) = (Arc::new(self.store.clone()), Arc::new(self.store.clone()));
+        let prefix = RelPath::parse("base").unwrap();
+        supervise::passes(&self.config, Remote::bucket(store, parts, prefix, "s3://fault"))
+    }
+
+    /// Starts a sidecar that is told when main is gone.
+    pub fn start(&self) -> JoinHandle<Report> {
+        self.start_with(Signs::default().and(Told(self.main.clone())))
+    }
+
+    /// Starts a sidecar that only SIGTERM tells anything.
+    pub fn start_without_signs(&self) -> JoinHandle<Report> {
+        self.start_with(Signs::default())
+    }
+
+    fn start_with(&self, signs: Signs) -> JoinHandle<Report> {
+        let (config, stop, mut passes) = (self.config.clone(), self.stop.clone(), self.passes());
+        tokio::spawn(async move { supervise::supervise(&config, &mut passes, signs, stop).await })
+    }
+
+    /// Waits until the store was asked that; fails, in place of waiting for ever, when it never is.
+    pub async fn called(&self, op: Op, key_contains: &str, n: usize) {
+        let called = self.store.called(op, key_contains, n);
+        let Err(_) = tokio::time::timeout(Duration::from_secs(24 * 3600), called).await else { return };
+        panic!("no {n} {op:?} on {key_contains:?}: {:?}", self.store.calls());
+    }
+
+    /// The object of a key, below the store's prefix.
+    pub async fn object(&self, key: &str) -> Option<String> {
+        let content = self.store.content(&format!("base/{key}")).await?;
+        Some(String::from_utf8_lossy(&content).into_owned())
+    }
+
+    /// The object of a file of the run.
+    pub async fn stored(&self, path: &str) -> Option<String> {
+        self.object(&format!("{RUN}/{path}")).await
+    }
+
+    /// How the store differs from the run's folder; empty when it does not.
+    pub async fn difference(&self) -> String {
+        let below = format!("base/{RUN}");
+        let stored = Snapshot::of_store(self.store.beneath(), &below).await.unwrap();
+        stored.diff(&Snapshot::of(&self.run("")).unwrap())
+    }
+
+    /// The calls of one kind so far, without the prefix and the run.
+    pub fn calls(&self, op: Op) -> Vec<String> {
+        let below = format!("base/{RUN}/");
+        let calls = self.store.calls().into_iter().filter(|call| call.0 == op);
+        calls.map(|(_, key)| key.strip_prefix(&below).unwrap_or(&key).to_owned()).collect()
+    }
+}
+
+/// A sign that a test gives.
+struct Told(CancellationToken);
+
+impl MainContainer for Told {
+    fn gone(&mut self) -> BoxFuture<'_, Gone> {
+        Box::pin(async {
+            self.0.cancelled().await;
+            Gone { by: "the test".to_owned(), exit_code: Some(0) }
+        })
+    }
+}
+
+/// One pass that nobody interrupts.
+pub async fn pass(passes: &mut Passes) -> PassReport {
+    passes.run(Patience::PASS, &CancellationToken::new()).await
+}
+
+/// So much later, on the paused clock.
+pub async fn after(seconds: f64) {
+    tokio::time::sleep(Duration::from_secs_f64(seconds)).await;
+}
+
+/// One of the details of a report.
+pub fn detail(report: &Report, name: &str) -> Value {
+    let found = report.details.iter().find(|(key, _)| *key == name);
+    found.map(|(_, value)| value.clone()).unwrap_or_default()
+}
+
+/// Keys that wait, as text.
+pub fn waiting(report: &PassReport) -> Vec<String> {
+    report.waiting.keys().map(ToString::to_string).collect()
+}
+
+/// Renames a file over another.
+pub fn rename(from: &Path, to: &Path) {
+    fs::rename(from, to).unwrap();
+}

@@ -1,0 +1,8 @@
+//! The built program: real signals, a real S3 server behind a proxy that fails on demand.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "tests")]
+
+mod configuration;
+mod faults;
+mod pod;
+mod signals;
