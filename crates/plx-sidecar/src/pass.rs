@@ -122,6 +122,11 @@ impl Passes {
         self.totals
     }
 
+    /// Files of this run that the store holds now, as far as this pod knows.
+    pub fn stored(&self) -> usize {
+        self.journal.stored().count()
+    }
+
     /// What the last pass left unstored.
     pub fn waiting(&self) -> &BTreeMap<RelPath, Waiting> {
         &self.waiting

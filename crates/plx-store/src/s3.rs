@@ -37,7 +37,7 @@ pub(crate) fn client(
         // The time of a whole request depends on its size: plx-transfer bounds it, by progress.
         .with_timeout_disabled()
         .with_read_timeout_disabled()
-        .with_pool_max_idle_per_host(64)
+        .with_pool_max_idle_per_host(256)
         .with_allow_http(plain);
     if lookup.flag("AWS_VERIFY_SSL")? == Some(false) {
         tracing::warn!(

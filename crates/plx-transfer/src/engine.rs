@@ -49,8 +49,9 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Small objects are bound by latency: this many hide a millisecond or two each.
-    pub const WORKERS: usize = 32;
+    /// Small objects are bound by latency, 20 to 50 ms each on a cloud: 32 at a time took twice as long as s5cmd.
+    /// A connection costs some 20 KiB, and a store that finds it too many says so.
+    pub const WORKERS: usize = 128;
 }
 
 impl Default for Settings {

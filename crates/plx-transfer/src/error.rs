@@ -268,7 +268,11 @@ impl Classified for TransferError {
                 | Cause::Changed
                 | Cause::Refused => Class::Unavailable,
             },
-            Self::Disk { source, .. } if source.kind() == io::ErrorKind::NotFound => Class::NotFound,
+            Self::Disk { doing: "read" | "look at", source, .. }
+                if source.kind() == io::ErrorKind::NotFound =>
+            {
+                Class::NotFound
+            }
             Self::Disk { .. } | Self::NoSpace { .. } => Class::CannotWrite,
             Self::Absent { .. } => Class::NotFound,
             Self::Unsafe { .. } => Class::Integrity,

@@ -10,7 +10,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
-const LONGEST_PAUSE: Duration = Duration::from_secs(20);
+/// Several tries have to fit into a grace period of 30 s.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// A store's own wish is honoured up to here.
+const LONGEST_WISH: Duration = Duration::from_secs(20);
 
 /// The shared pace of one store.
 #[derive(Debug, Clone)]
@@ -123,7 +126,7 @@ impl Pace {
         if known && asked.is_none() {
             return;
         }
-        let pause = asked.unwrap_or(state.pause).min(LONGEST_PAUSE);
+        let pause = asked.map_or(state.pause, |asked| asked.min(LONGEST_WISH));
         if !known {
             state.limit = (state.limit / 2.0).max(1.0);
             state.pause = (state.pause * 2).min(LONGEST_PAUSE);

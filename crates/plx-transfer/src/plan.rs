@@ -84,7 +84,7 @@ pub async fn plan(engine: &Engine, remote: &Remote, wants: Vec<Want>, stop: &Can
         async move { look(&engine, &remote, want, &stop, &held).await }
     });
     let mut plan = Plan::default();
-    let mut results = stream::iter(looks).buffered(engine.workers.min(16));
+    let mut results = stream::iter(looks).buffered(engine.workers.min(64));
     while let Some(result) = results.next().await {
         match result {
             Ok(item) => plan.items.push(item),
