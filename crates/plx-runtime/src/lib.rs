@@ -9,12 +9,14 @@ mod files;
 mod logging;
 mod report;
 mod signals;
+mod usage;
 
 pub use failure::Failure;
 pub use files::{DiskFiles, ProcessEnv, memory_limit};
 pub use logging::init_logging;
 pub use report::{REPORT_LIMIT, Report};
 pub use signals::Stop;
+pub use usage::usage;
 
 use plx_contract::Class;
 use std::process::ExitCode;

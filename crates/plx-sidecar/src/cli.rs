@@ -1,11 +1,8 @@
 //! The command line: Polyaxon's options, and ours.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "help and usage of a command-line program")]
-
 use crate::OnIncomplete;
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 /// Sends a run's outputs to the artifacts store while main runs, and the rest at the end.
 ///
@@ -79,17 +76,6 @@ impl Polyaxon {
     pub fn into_args(self) -> Args {
         let Command::Sidecar(args) = self.command;
         args
-    }
-}
-
-pub(crate) fn usage(error: &clap::Error, code: u8) -> ExitCode {
-    let shown = error.render();
-    if error.use_stderr() {
-        eprint!("{shown}");
-        ExitCode::from(code)
-    } else {
-        print!("{shown}");
-        ExitCode::SUCCESS
     }
 }
 

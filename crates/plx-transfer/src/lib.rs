@@ -18,6 +18,7 @@ mod download;
 mod engine;
 mod error;
 mod multipart;
+mod object;
 mod pace;
 mod place;
 mod plan;
