@@ -21,8 +21,8 @@ demo-minio: ## the same against an S3 server: MinIO when PLX_DEMO_S3_ENDPOINT na
 
 test: lint servers ## formatting, lints and every test
 ifeq ($(NEXTEST),yes)
-	$(CARGO) nextest run --locked --workspace --all-targets
 	$(CARGO) test --locked --workspace --doc --quiet
+	$(CARGO) nextest run --locked --workspace
 else
 	$(CARGO) test --locked --workspace
 endif
