@@ -25,12 +25,12 @@ pub fn main() -> ExitCode {
         return match polyaxon::Cli::try_parse_from(&args) {
             Ok(cli) => run(move |env, stop| cli.run(env, stop)),
             // As in the reference: 2 on an unknown option.
-            Err(error) => plx_runtime::usage(&error, 2),
+            Err(error) => plx_runtime::usage("plx-init", &error, 2),
         };
     }
     match cli::Cli::try_parse_from(&args) {
         Ok(cli) => run(move |env, stop| cli.run(env, stop)),
-        Err(error) => plx_runtime::usage(&error, Class::Usage.code()),
+        Err(error) => plx_runtime::usage("plx-init", &error, Class::Usage.code()),
     }
 }
 

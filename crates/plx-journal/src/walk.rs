@@ -163,6 +163,8 @@ impl Walk<'_> {
             Ok(meta) if meta.is_dir() => {}
             Ok(_) if !self.may_lead_to(&target) => {
                 self.problem(path, ProblemKind::LinkLeaves, &target.display().to_string());
+                // A file that was stored and moved away behind a link still is somebody's file.
+                self.seen.unread.push(key);
             }
             Ok(meta) => self.file(key, path, target, &meta),
             Err(error) => self.link_failed(key, path, &error),

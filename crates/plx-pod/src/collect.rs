@@ -6,6 +6,7 @@ use plx_contract::record::{LogLine, isoformat};
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::oneshot;
 
@@ -92,10 +93,10 @@ impl LogFile {
     }
 
     fn append(&mut self, record: &str) {
-        if self.failed {
-            return;
-        }
-        if let Err(error) = self.try_append(record) {
+        if let Err(error) = self.try_append(record)
+            && !self.failed
+        {
+            // Said once; each further line is tried all the same, because a full disk need not stay full.
             self.failed = true;
             tracing::warn!("the run's log is incomplete: write {}: {error}", self.path.display());
         }
@@ -111,7 +112,12 @@ impl LogFile {
                 self.file.insert(OpenOptions::new().create(true).append(true).open(&self.path)?)
             }
         };
-        file.write_all(record.as_bytes())
+        let whole = file.metadata()?.len();
+        file.write_all(record.as_bytes()).or_else(|error| {
+            // Whole lines only: Polyaxon's reader gives up on a file with a broken one.
+            file.set_len(whole)?;
+            Err(error)
+        })
     }
 }
 
@@ -131,6 +137,15 @@ pub enum Show {
 /// Where lines are kept, shared by the streams of a pod.
 pub type SharedLog = Arc<Mutex<LogFile>>;
 
+/// A stream that is being read.
+#[derive(Debug)]
+pub struct Stream {
+    /// Closes with the stream.
+    pub ended: oneshot::Receiver<()>,
+    /// True while the reader waits for our own output to take what it read.
+    pub showing: Arc<AtomicBool>,
+}
+
 /// Reads a stream to its end on a thread of its own. The receiver ends with the stream.
 ///
 /// A thread and not a task: a terminal that stands still must stop the container, as a pipe does, and nothing else.
@@ -138,20 +153,22 @@ pub fn pump(
     mut from: impl Read + Send + 'static,
     show: Show,
     keep: Option<(SharedLog, String)>,
-) -> std::io::Result<oneshot::Receiver<()>> {
+) -> std::io::Result<Stream> {
     let (done, ended) = oneshot::channel::<()>();
+    let showing = Arc::new(AtomicBool::new(false));
+    let stream = Stream { ended, showing: Arc::clone(&showing) };
     std::thread::Builder::new().name("lines".to_owned()).spawn(move || {
         let _done = done; // dropped at the end, which the receiver sees
         let mut shown = true;
         let mut lines = Lines::default();
         let mut buffer = vec![0; 64 * 1024];
         let take = |line: &[u8], shown: &mut bool| {
+            if let Some((log, container)) = &keep {
+                log.lock().unwrap_or_else(PoisonError::into_inner).line(container, line);
+            }
             if let (Show::Prefixed(prefix), true) = (show, *shown) {
                 let line = [prefix.as_bytes(), line, b"\n"].concat();
                 *shown = term::write_all(&mut std::io::stderr().lock(), &line);
-            }
-            if let Some((log, container)) = &keep {
-                log.lock().unwrap_or_else(PoisonError::into_inner).line(container, line);
             }
         };
         loop {
@@ -162,14 +179,17 @@ pub fn pump(
                 Err(_) => break,
             };
             let bytes = &buffer[..read];
+            // Kept before it is shown: a reader that stands still may hold up the terminal, not the log.
+            lines.push(bytes, |line| take(line, &mut shown));
+            showing.store(true, Ordering::Relaxed);
             match show {
                 Show::Out if shown => shown = term::write_all(&mut std::io::stdout().lock(), bytes),
                 Show::Err if shown => shown = term::write_all(&mut std::io::stderr().lock(), bytes),
                 _ => {}
             }
-            lines.push(bytes, |line| take(line, &mut shown));
+            showing.store(false, Ordering::Relaxed);
         }
         lines.end(|line| take(line, &mut shown));
     })?;
-    Ok(ended)
+    Ok(stream)
 }

@@ -90,8 +90,8 @@ impl Sync {
 pub fn exit_code(main: Ended, sync: &Sync) -> u8 {
     match sync {
         _ if !main.is_success() => main.code,
-        Sync::NotWanted | Sync::Complete | Sync::Unknown => Class::Done.code(),
-        Sync::Incomplete => Class::Incomplete.code(),
+        Sync::NotWanted | Sync::Complete => Class::Done.code(),
+        Sync::Incomplete | Sync::Unknown => Class::Incomplete.code(),
         // Killed: what it had not stored by then is missing.
         Sync::Failed(ended) if ended.signal.is_some() => Class::Incomplete.code(),
         Sync::Failed(ended) => ended.code,

@@ -1,6 +1,6 @@
 //! A container as a process group of this machine.
 
-use crate::collect::{SharedLog, Show, pump};
+use crate::collect::{SharedLog, Show, Stream, pump};
 use crate::plan::{Container, Program};
 use plx_contract::Class;
 use plx_runtime::Failure;
@@ -8,9 +8,9 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::process::{Child, Command};
-use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 /// How long the last words of a container that has ended are waited for. Only a process that left its group can hold
@@ -33,7 +33,7 @@ pub struct Watch {
 pub struct Running {
     child: Child,
     group: Pid,
-    streams: Vec<oneshot::Receiver<()>>,
+    streams: Vec<Stream>,
     ended: bool,
 }
 
@@ -104,11 +104,17 @@ impl Running {
     pub async fn clean_up(mut self) {
         self.signal(Signal::KILL);
         for stream in std::mem::take(&mut self.streams) {
-            // Closed without a message is the stream's end.
-            if timeout(LAST_WORDS, stream).await.is_err() {
+            let Stream { mut ended, showing } = stream;
+            // Closed without a message is the stream's end. Whoever reads our output may take their time, as with any
+            // pipe: what was printed is not thrown away because a pager stands still.
+            while timeout(LAST_WORDS, &mut ended).await.is_err() {
+                if showing.load(Ordering::Relaxed) {
+                    continue;
+                }
                 tracing::warn!(
                     "a process left its group and holds the container's output open: it is not read further"
                 );
+                break;
             }
         }
     }

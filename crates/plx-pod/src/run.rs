@@ -185,6 +185,7 @@ impl PodRun {
                     Some(count) => format!("{count} not stored"),
                     None => "incomplete".to_owned(),
                 },
+                Sync::Unknown => "no report".to_owned(),
                 _ => "stored".to_owned(),
             },
             objects: report.as_ref().and_then(|report| report.stored),

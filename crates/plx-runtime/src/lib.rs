@@ -40,14 +40,28 @@ where
         .max_blocking_threads(16)
         .enable_all()
         .build();
-    let outcome = match runtime {
-        Ok(runtime) => runtime.block_on(async {
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let failure = Failure::new(Class::Bug, format!("start the async runtime: {error}"));
+            return finish(program, &env, Err(failure));
+        }
+    };
+    // A panic's own words are on stderr by then; here it gets its class and its report.
+    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        runtime.block_on(async {
             let stop = Stop::on_signals()?;
             body(env, stop).await
-        }),
-        Err(error) => Err(Failure::new(Class::Bug, format!("start the async runtime: {error}"))),
-    };
-    finish(program, &env, outcome)
+        })
+    }))
+    .unwrap_or_else(|_| {
+        let failure = Failure::new(Class::Bug, "the program panicked; its last words are above");
+        Err(failure.with_next("report it with those words"))
+    });
+    let code = finish(program, &env, outcome);
+    // A thread that hangs on a dead disk is not waited for: the report is out.
+    runtime.shutdown_background();
+    code
 }
 
 fn finish(program: &'static str, env: &ProcessEnv, outcome: Result<Report, Failure>) -> ExitCode {

@@ -52,8 +52,13 @@ impl Report {
     pub fn to_line(&self, program: &str) -> String {
         let mut details = self.details.len();
         let mut message = self.message.clone();
+        // Next steps are our own sentences with a name in them; the name may be any length.
+        let mut short = self.clone();
+        if let Some(next) = &mut short.next {
+            next.truncate(next.floor_char_boundary(REPORT_LIMIT / 8));
+        }
         loop {
-            let line = self.render(program, &message, &self.details[..details]);
+            let line = short.render(program, &message, &self.details[..details]);
             if line.len() <= REPORT_LIMIT {
                 return line;
             }

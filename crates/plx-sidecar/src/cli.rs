@@ -15,22 +15,22 @@ pub struct Args {
     #[arg(long, default_value = "polyaxon-main", value_name = "NAME")]
     pub container_id: String,
     /// Seconds between two looks at the pod; passes are never closer than this.
-    #[arg(long, default_value_t = 2, value_name = "SECONDS", allow_negative_numbers = true)]
+    #[arg(long, default_value_t = 2, value_name = "SECONDS", allow_negative_numbers = true, value_parser = clap::value_parser!(i64).range(..=A_YEAR))]
     pub sleep_interval: i64,
     /// Seconds between the starts of two passes; -1: only at the end.
-    #[arg(long, default_value_t = -1, value_name = "SECONDS", allow_negative_numbers = true)]
+    #[arg(long, default_value_t = -1, value_name = "SECONDS", allow_negative_numbers = true, value_parser = clap::value_parser!(i64).range(..=A_YEAR))]
     pub sync_interval: i64,
     /// Main is gone when this process is.
-    #[arg(long, value_name = "PID")]
+    #[arg(long, value_name = "PID", value_parser = clap::value_parser!(i32).range(1..))]
     pub main_pid: Option<i32>,
     /// Main is gone when this file exists: {"exit_code":N}.
     #[arg(long, value_name = "FILE")]
     pub main_marker: Option<PathBuf>,
     /// Seconds between SIGTERM and SIGKILL; default 30, or PLX_GRACE_SECONDS.
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(..=A_YEAR as u64))]
     pub grace_period: Option<u64>,
     /// Seconds the last pass may take after main ended by itself; default 1800, or PLX_FINISH_SECONDS.
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(..=A_YEAR as u64))]
     pub finish_timeout: Option<u64>,
     /// What an end with something left unstored means: `report` exits 0, `fail` exits 75.
     #[arg(long, value_enum, default_value = "report")]
@@ -45,6 +45,9 @@ pub struct Args {
     #[arg(long, hide = true)]
     pub max_retries: Option<u32>,
 }
+
+/// Longer than any run; clocks that are further away than they can count would panic.
+const A_YEAR: i64 = 31_536_000;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -45,6 +45,7 @@ pub struct Config {
     pub buffer_bytes: Option<u64>,
 }
 
+const A_YEAR: u64 = 31_536_000;
 const DEFAULT_GRACE: u64 = 30;
 const DEFAULT_FINISH: u64 = 1800;
 
@@ -64,7 +65,7 @@ impl Config {
         let store_name =
             env.non_empty(env::ARTIFACTS_STORE_NAME).ok_or(missing(env::ARTIFACTS_STORE_NAME))?;
         let seconds = |flag: Option<u64>, key, default| -> Result<Duration, SidecarError> {
-            Ok(Duration::from_secs(flag.or(env::number(env, key)?).unwrap_or(default)))
+            Ok(Duration::from_secs(flag.or(env::number(env, key)?).unwrap_or(default).min(A_YEAR)))
         };
         Ok(Self {
             run: run::from_env(env)?,

@@ -27,6 +27,12 @@ pub enum SidecarError {
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The folder that is shared with main is not there.
+    #[error("the artifacts folder {} does not exist", path.display())]
+    NoArtifacts {
+        /// The folder.
+        path: std::path::PathBuf,
+    },
     /// The store may not be written.
     #[error("connection `{name}` is read-only and cannot hold outputs")]
     ReadOnly {
@@ -47,7 +53,7 @@ pub enum SidecarError {
 impl Classified for SidecarError {
     fn class(&self) -> Class {
         match self {
-            Self::Missing { .. } | Self::ReadOnly { .. } => Class::Config,
+            Self::Missing { .. } | Self::NoArtifacts { .. } | Self::ReadOnly { .. } => Class::Config,
             Self::Env(error) => error.class(),
             Self::Run(error) => error.class(),
             Self::Connection(error) => error.class(),
@@ -63,6 +69,9 @@ impl Classified for SidecarError {
             Self::Run(error) => error.next_step(),
             Self::Connection(error) => error.next_step(),
             Self::Store(error) => error.next_step(),
+            Self::NoArtifacts { .. } => {
+                Some("mount the volume that main writes to, or correct POLYAXON_CONTEXT_ROOT".to_owned())
+            }
             Self::ReadOnly { .. } => {
                 Some("name another artifacts store, or remove readOnly from its schema".to_owned())
             }

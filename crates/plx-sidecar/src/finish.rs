@@ -8,14 +8,19 @@ use plx_runtime::Report;
 use plx_transfer::Patience;
 use serde_json::json;
 use std::time::Duration;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// More than two ticks of the clock that file systems take their times from.
 const SETTLE: Duration = Duration::from_millis(30);
 /// Between two passes of the end that did not settle it.
 const BREATH: Duration = Duration::from_millis(500);
-/// Passes that find only failures which waiting does not cure.
+/// The same after several.
+const LONGEST_BREATH: Duration = Duration::from_secs(5);
+/// Passes that find only failures which waiting does not seem to cure.
 const HOPELESS: u32 = 3;
+/// How long such failures are tried all the same: a volume that hangs for a moment, a key that is being changed.
+const PERSISTENCE: Duration = Duration::from_secs(15);
 /// Passes that find only files which keep changing: somebody still writes, and main is gone.
 const RESTLESS: u32 = 20;
 
@@ -27,37 +32,37 @@ pub async fn finish(passes: &mut Passes, hard: &CancellationToken) -> PassReport
         () = tokio::time::sleep(SETTLE) => {}
         () = hard.cancelled() => {}
     }
+    let mut breath = BREATH;
+    let mut standing_since = Instant::now();
     loop {
-        let report = passes.run(Patience::UNTIL_STOPPED, hard).await;
-        if report.is_settled() || hard.is_cancelled() {
+        // A pass's patience, not more: one file that keeps failing must not hold a worker that others wait for.
+        let report = passes.run(Patience::PASS, hard).await;
+        if report.is_settled() && report.unstorable.is_empty() || hard.is_cancelled() {
             return report;
         }
+        if report.stored + report.deleted + report.vanished > 0 {
+            // What was stored may have changed since: the next pass looks again, at once.
+            (hopeless, restless, breath, standing_since) = (0, 0, BREATH, Instant::now());
+            continue;
+        }
         let may_pass = |waiting: &Waiting| matches!(waiting, Waiting::Failed { may_pass: true, .. });
-        let moved = report.stored + report.deleted > 0;
-        if !moved && !report.waiting.is_empty() && !report.waiting.values().any(may_pass) {
-            let changing = report.waiting.values().any(|waiting| *waiting == Waiting::Changing);
-            let count = if changing { &mut restless } else { &mut hopeless };
-            *count += 1;
-            if hopeless >= HOPELESS || restless >= RESTLESS {
-                return report;
-            }
-        } else if !moved && report.waiting.is_empty() {
-            // Held deletes: the guard lets them through once two later scans agree, or holds them for good. Or files
-            // that vanished: the next pass sees under which name they are there.
+        if report.waiting.values().any(|waiting| *waiting == Waiting::Changing) {
+            restless += 1;
+        } else if !report.waiting.values().any(may_pass) {
+            // Held deletes: the guard lets them through once two later scans agree, or holds them for good. Or what
+            // seems to be for good: a disk that is full, a key that is refused. Those get a little longer.
             hopeless += 1;
-            if hopeless >= HOPELESS {
-                return report;
-            }
-        } else {
-            hopeless = 0;
         }
-        // What was stored may have changed since: the next pass looks again, at once when there was something to do.
-        if !moved {
-            tokio::select! {
-                () = tokio::time::sleep(BREATH) => {}
-                () = hard.cancelled() => {}
-            }
+        let stands =
+            standing_since.elapsed() >= PERSISTENCE || report.is_quiet() && report.unstorable.is_empty();
+        if restless >= RESTLESS || hopeless >= HOPELESS && stands {
+            return report;
         }
+        tokio::select! {
+            () = tokio::time::sleep(breath) => {}
+            () = hard.cancelled() => {}
+        }
+        breath = (breath * 2).min(LONGEST_BREATH);
     }
 }
 

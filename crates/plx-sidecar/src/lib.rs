@@ -38,6 +38,8 @@ pub fn main() -> ExitCode {
             Ok(supervise::run(config, &env, stop).await?)
         }),
         // Under the reference's name an unknown option is 2, as there.
-        Err(error) => plx_runtime::usage(&error, if as_polyaxon { 2 } else { Class::Usage.code() }),
+        Err(error) => {
+            plx_runtime::usage("plx-sidecar", &error, if as_polyaxon { 2 } else { Class::Usage.code() })
+        }
     }
 }

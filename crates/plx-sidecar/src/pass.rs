@@ -2,7 +2,9 @@
 
 use indicatif::HumanBytes;
 use plx_contract::{Layout, RelPath, run::RunUuid};
-use plx_journal::{Changes, Delete, Journal, JournalError, ProblemKind, Put, Root, ScanRules, Seen, scan};
+use plx_journal::{
+    Changes, Delete, HoldReason, Journal, JournalError, ProblemKind, Put, Root, ScanRules, Seen, scan,
+};
 use plx_transfer::{
     Ended, Engine, Patience, Remote, TransferError, Upload, make_folders, remove, remove_folders, upload,
 };
@@ -135,7 +137,7 @@ impl Passes {
     /// Runs one pass. `hard` ends it early; what was not reached is then waiting.
     pub async fn run(&mut self, patience: Patience, hard: &CancellationToken) -> PassReport {
         let started = Instant::now();
-        let seen = self.scan().await;
+        let (seen, unread) = self.scan().await;
         for problem in &seen.problems {
             self.warn_once(problem.to_string());
         }
@@ -150,9 +152,20 @@ impl Passes {
             .filter(|problem| unstorable(problem.kind))
             .map(ToString::to_string)
             .collect();
+        for what in unread {
+            self.warn_once(what.clone());
+            report.unstorable.push(what);
+        }
         if let Some(held) = &changes.held {
+            // A rule holds these; everything else is a folder that could not be looked at.
+            let by_rule =
+                |reason: &HoldReason| matches!(reason, HoldReason::MostOfTree | HoldReason::NotScanned);
+            let blind = !held.reasons.keys().all(by_rule);
             let held = held.to_string();
             self.warn_once(held.clone());
+            if blind {
+                report.unstorable.push(held.clone());
+            }
             report.held = Some(held);
         }
         let engine = self.engine.with_patience(patience);
@@ -167,25 +180,36 @@ impl Passes {
         report
     }
 
-    async fn scan(&mut self) -> Seen {
+    /// What is on disk, and what of it could not be looked at.
+    async fn scan(&mut self) -> (Seen, Vec<String>) {
         let run = Root { dir: self.layout.run(&self.run), base: self.layout.artifacts() };
         let related = self.layout.related_runs();
         let rules = ScanRules { boundary: self.layout.artifacts(), skip_git: true };
         let scanned = tokio::task::spawn_blocking(move || {
             let mut roots = vec![run];
+            let mut unread = Vec::new();
             // Runs that this one writes into beside its own; most have none.
-            if let Ok(entries) = std::fs::read_dir(&related) {
-                let dirs =
-                    entries.filter_map(Result::ok).map(|entry| entry.path()).filter(|path| path.is_dir());
-                roots.extend(dirs.map(|dir| Root { dir, base: related.clone() }));
+            match std::fs::read_dir(&related) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => unread.push(format!("read {}: {error}", related.display())),
+                Ok(entries) => {
+                    for entry in entries {
+                        match entry.and_then(|entry| Ok((entry.path(), entry.file_type()?))) {
+                            Ok((dir, kind)) if kind.is_dir() => {
+                                roots.push(Root { dir, base: related.clone() })
+                            }
+                            Ok(_) => {}
+                            Err(error) => unread.push(format!("read {}: {error}", related.display())),
+                        }
+                    }
+                }
             }
-            scan(&roots, &rules)
+            (scan(&roots, &rules), unread)
         })
         .await;
         scanned.unwrap_or_else(|error| {
             // A panic of the walk. An empty scan would look as if everything were gone; without roots nothing is.
-            tracing::error!("scan: {error}");
-            Seen::default()
+            (Seen::default(), vec![format!("scan: {error}")])
         })
     }
 
@@ -285,7 +309,7 @@ impl Passes {
             );
         }
         let mut uncommitted = Vec::new();
-        let journal = &mut self.journal;
+        let (journal, before) = (&mut self.journal, &self.waiting);
         upload(engine, &self.remote, jobs, hard, |job, ended| {
             let waiting = match ended {
                 Ended::Landed { stat, read_began_ns } => {
@@ -304,6 +328,10 @@ impl Passes {
                     None
                 }
                 Ended::Changed => Some(Waiting::Changing),
+                // Time was up before it was tried again: what stood in the way before is what somebody wants to know.
+                Ended::Failed(TransferError::Stopped { last: None, .. }) if before.contains_key(&job.key) => {
+                    before.get(&job.key).cloned()
+                }
                 Ended::Failed(error) => Some(Waiting::failed(&error)),
             };
             match waiting {

@@ -43,6 +43,10 @@ enum Event {
 /// # Errors
 /// When it cannot start. What it could not store is in the report.
 pub async fn run(config: Config, env: &impl Env, stop: Stop) -> Result<Report, SidecarError> {
+    let artifacts = config.layout.artifacts();
+    if !artifacts.is_dir() {
+        return Err(SidecarError::NoArtifacts { path: artifacts });
+    }
     let remote = open(&config, env)?;
     let mut signs = Signs::default();
     if let Some(pid) = config.main_pid {
@@ -91,7 +95,18 @@ pub async fn supervise(config: &Config, passes: &mut Passes, mut main: Signs, st
                 ticks = Some(every(TERMINATING_PERIOD));
             }
             Event::Tick => {
-                let report = passes.run(Patience::PASS, &hard).await;
+                let report = {
+                    let pass = passes.run(Patience::PASS, &hard);
+                    tokio::pin!(pass);
+                    // A pass into a store that does not answer is long: the last pass's clock must not wait for it.
+                    tokio::select! {
+                        report = &mut pass => report,
+                        _ = main.gone() => {
+                            clocks.spawn(expire(config.finish, hard.clone()));
+                            pass.await
+                        }
+                    }
+                };
                 quiet = if terminating && report.is_quiet() { quiet + 1 } else { 0 };
                 if quiet >= QUIET_PASSES && !main.can_tell() {
                     break Ended::Quiet;
@@ -103,7 +118,12 @@ pub async fn supervise(config: &Config, passes: &mut Passes, mut main: Signs, st
     if !terminating {
         clocks.spawn(expire(config.finish, hard.clone()));
     }
-    let last = finish::finish(passes, &hard).await;
+    // Out of time, one more look says what is missing; a disk that hangs must not cost the report.
+    let look = finish::finish(passes, &hard);
+    let last = match ended {
+        Ended::OutOfTime => tokio::time::timeout(margin(config.grace) / 2, look).await.unwrap_or_default(),
+        _ => look.await,
+    };
     clocks.shutdown().await;
     let out_of_time = ended == Ended::OutOfTime || (hard.is_cancelled() && !last.is_settled());
     let report = finish::report(passes, &last, config.on_incomplete, out_of_time);

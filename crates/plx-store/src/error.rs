@@ -45,6 +45,14 @@ pub enum StoreError {
         /// Its store path.
         root: String,
     },
+    /// Its folder is not there.
+    #[error("connection `{connection}`: nothing is mounted at {}", path.display())]
+    NotMounted {
+        /// The connection.
+        connection: String,
+        /// Its mount path.
+        path: std::path::PathBuf,
+    },
     /// A kind that this build does not open.
     #[error("connection `{connection}`: kind {kind} cannot be opened by this version")]
     Kind {
@@ -71,9 +79,11 @@ impl Classified for StoreError {
             Self::Credential(error) => error.class(),
             Self::Path(error) => error.class(),
             Self::Outside { .. } => Class::Usage,
-            Self::Bucket { .. } | Self::Endpoint { .. } | Self::Kind { .. } | Self::Client { .. } => {
-                Class::Config
-            }
+            Self::NotMounted { .. }
+            | Self::Bucket { .. }
+            | Self::Endpoint { .. }
+            | Self::Kind { .. }
+            | Self::Client { .. } => Class::Config,
         }
     }
 
@@ -87,6 +97,9 @@ impl Classified for StoreError {
                 Some("set AWS_ENDPOINT_URL to something like http://minio:9000".to_owned())
             }
             Self::Outside { root, .. } => Some(format!("name a path that begins with {root}")),
+            Self::NotMounted { path, .. } => {
+                Some(format!("mount the volume at {} in this container", path.display()))
+            }
             Self::Kind { .. } => Some("use a connection of kind s3, volume_claim or host_path".to_owned()),
             Self::Client { .. } => {
                 Some("check the endpoint, and that the image has a CA bundle in /etc/ssl/certs".to_owned())

@@ -27,7 +27,7 @@ impl Location {
         if bucket.is_empty() || bucket.contains([':', '@', '?', '#', ' ']) {
             return Err(StoreError::Bucket {
                 connection: connection.name.clone(),
-                bucket: raw.to_owned(),
+                bucket: crate::s3::without_userinfo(raw),
                 wanted,
             });
         }

@@ -127,7 +127,12 @@ fn open_bucket_or_mount(
                 Schema::Claim { read_only, .. } | Schema::HostPath { read_only, .. } => read_only,
                 _ => false,
             };
-            Ok(Opened::Volume(Volume { root: PathBuf::from(path), read_only }))
+            let root = PathBuf::from(path);
+            // Whoever made the folder here would read nothing from it, and write into the container's own disk.
+            if !root.is_dir() {
+                return Err(StoreError::NotMounted { connection: connection.name.clone(), path: root });
+            }
+            Ok(Opened::Volume(Volume { root, read_only }))
         }
         ref kind => Err(StoreError::Kind { connection: connection.name.clone(), kind: kind.clone() }),
     }

@@ -134,13 +134,17 @@ fn endpoint<E: Env, F: Files>(
     };
     let wrong = |endpoint: String| StoreError::Endpoint { connection: connection.name.clone(), endpoint };
     let Ok(url) = Url::parse(&with_scheme) else { return Err(wrong(without_userinfo(raw))) };
-    if !matches!(url.scheme(), "http" | "https") || !url.has_host() || !url.username().is_empty() {
+    if !matches!(url.scheme(), "http" | "https")
+        || !url.has_host()
+        || !url.username().is_empty()
+        || url.password().is_some()
+    {
         return Err(wrong(without_userinfo(raw)));
     }
     Ok(Some(url))
 }
 
 /// An endpoint with a user in it holds a password as like as not.
-fn without_userinfo(raw: &str) -> String {
+pub(crate) fn without_userinfo(raw: &str) -> String {
     raw.rsplit_once('@').map_or_else(|| raw.to_owned(), |(_, host)| format!("…@{host}"))
 }

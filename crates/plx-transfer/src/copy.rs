@@ -189,6 +189,9 @@ pub(crate) fn file(
     let status = |file: &File| {
         file.metadata().map(|m| Stat::of(&m)).map_err(|e| TransferError::disk("read", source, e))
     };
+    if durable {
+        crate::upload::show_mapped_writes(&from);
+    }
     let before = status(&from)?;
     let temp = place.temp(name)?;
     let written = |error| place.failed("write", name, error);

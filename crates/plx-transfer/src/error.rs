@@ -325,7 +325,7 @@ impl Classified for TransferError {
             Self::Changed { .. } => "nothing may write the object while it is read",
             Self::NoSpace { .. } => "give the volume more space, or fetch less",
             Self::Stopped { .. } => {
-                "allow more time: the pod's terminationGracePeriodSeconds, or --finish-timeout"
+                "run it again, or allow more time: terminationGracePeriodSeconds of the pod, --finish-timeout of the sidecar"
             }
             Self::Bug(_) => "report it with this message",
         };

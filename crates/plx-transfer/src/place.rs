@@ -40,6 +40,14 @@ impl Place {
             std::fs::set_permissions(path, Permissions::from_mode(0o777))
                 .map_err(|error| TransferError::disk("open folder to all users", path, error))?;
         }
+        Self::existing(path)
+    }
+
+    /// Opens a folder that must be there: a mount that is gone is no place to write to.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub(crate) fn existing(path: &Path) -> Result<Self, TransferError> {
         let dir = Dir::open_ambient_dir(path, ambient_authority())
             .map_err(|error| TransferError::disk("open folder", path, error))?;
         Ok(Self { dir: Arc::new(dir), path: Arc::new(path.to_owned()), made: Arc::default() })

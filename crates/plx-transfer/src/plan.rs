@@ -132,6 +132,11 @@ async fn look_in_bucket(
                 return Ok(Item { want, objects: 1, bytes: entry.size, held: Some(vec![entry]) });
             }
             None if want.kind == WantKind::File => {
+                // HEAD has no words: only a listing tells a missing bucket from a missing object.
+                let mut listing = list(engine.clone(), remote.clone(), want.from.clone(), stop.clone());
+                if let Some(Err(error)) = listing.next().await {
+                    return Err(error);
+                }
                 return Err(TransferError::Absent { what: "object", at: remote.at(&want.from) });
             }
             None => want.kind = WantKind::Folder,
@@ -318,6 +323,10 @@ fn look_in_volume(
         && !real.starts_with(&boundary)
     {
         let why = format!("it leads to {}, outside of the connection", real.display());
+        return Err(vec![TransferError::Unsafe { at, why }]);
+    }
+    if !metadata.is_dir() && !metadata.is_file() {
+        let why = "it is neither a file nor a folder".to_owned();
         return Err(vec![TransferError::Unsafe { at, why }]);
     }
     match (want.kind, metadata.is_dir()) {

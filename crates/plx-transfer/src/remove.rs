@@ -45,7 +45,7 @@ async fn remove_one(
     match remote {
         Remote::Volume { root, .. } => {
             let (root, key) = (root.clone(), key.clone());
-            blocking(move || if root.is_dir() { Place::open(&root)?.remove(&key) } else { Ok(()) }).await
+            blocking(move || Place::existing(&root)?.remove(&key)).await
         }
         Remote::Bucket { store, prefix, place, .. } => {
             let (at, path) = (remote.at(key), literal(place, &prefix.join(key))?);
@@ -73,7 +73,7 @@ pub async fn make_folders(remote: &Remote, folders: Vec<RelPath>) -> Result<(), 
     let Remote::Volume { root, .. } = remote else { return Ok(()) };
     let root = root.clone();
     blocking(move || {
-        let place = Place::open(&root)?;
+        let place = Place::existing(&root)?;
         folders.iter().try_for_each(|folder| place.make_folder(folder))
     })
     .await
@@ -87,7 +87,7 @@ pub async fn remove_folders(remote: &Remote, folders: Vec<RelPath>) -> Result<()
     let Remote::Volume { root, .. } = remote else { return Ok(()) };
     let root = root.clone();
     blocking(move || {
-        let place = Place::open(&root)?;
+        let place = Place::existing(&root)?;
         folders.iter().try_for_each(|folder| place.remove_folder(folder))
     })
     .await

@@ -70,7 +70,7 @@ pub async fn upload(
         Remote::Bucket { .. } => None,
         Remote::Volume { root, .. } => {
             let root = root.clone();
-            match blocking(move || Place::open(&root)).await {
+            match blocking(move || Place::existing(&root)).await {
                 Ok(place) => Some(place),
                 Err(error) => {
                     for job in jobs {
@@ -189,13 +189,29 @@ pub(crate) fn now_ns() -> i64 {
 }
 
 fn open(path: &Path) -> Result<Option<(File, Stat)>, TransferError> {
-    let opened = File::open(path).and_then(|file| file.metadata().map(|metadata| (file, metadata)));
+    let opened = File::open(path).and_then(|file| {
+        show_mapped_writes(&file);
+        file.metadata().map(|metadata| (file, metadata))
+    });
     match opened {
         Ok((file, metadata)) => Ok(Some((file, Stat::of(&metadata)))),
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
             Ok(None)
         }
         Err(error) => Err(TransferError::disk("read", path, error)),
+    }
+}
+
+/// Files that programs map are at least this large, and smaller ones are too many to wait for each.
+const MAPPED: u64 = 1 << 20;
+
+/// A mapped page that is dirty already is written again without a trace in the file's times. Cleaned pages are not: the
+/// next write to one moves ctime. (tmpfs has no such pages: there a mapped write after the first stays unseen.)
+pub(crate) fn show_mapped_writes(file: &File) {
+    let large = file.metadata().is_ok_and(|metadata| metadata.len() >= MAPPED);
+    if large && let Err(error) = file.sync_data() {
+        // Read-only and odd file systems refuse; the content is read all the same.
+        tracing::debug!("sync before reading: {error}");
     }
 }
 

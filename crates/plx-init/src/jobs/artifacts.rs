@@ -95,10 +95,21 @@ fn wants(inputs: &Inputs) -> Result<Vec<Want>, InitError> {
         (&inputs.dirs, WantKind::Folder),
         (&inputs.lookups, WantKind::Lookup),
     ];
-    let mut wants = Vec::new();
+    let mut wants: Vec<Want> = Vec::new();
     for (paths, kind) in kinds {
         for path in paths {
-            wants.push(Want { from: RelPath::parse(path.from())?, to: RelPath::parse(path.to())?, kind });
+            let want = Want { from: RelPath::parse(path.from())?, to: RelPath::parse(path.to())?, kind };
+            // Two objects under one name: one of them would be missing, and nobody would say so.
+            let clash = |other: &&Want| other.to == want.to && other.from != want.from;
+            if kind == WantKind::File
+                && let Some(other) = wants.iter().find(clash)
+            {
+                return Err(InitError::Argument {
+                    flag: "--file",
+                    reason: format!("`{}` and `{}` both want the name `{}`", other.from, want.from, want.to),
+                });
+            }
+            wants.push(want);
         }
     }
     Ok(wants)

@@ -76,8 +76,12 @@ impl<'a> Group<'a> {
         loop {
             if let (Some((ended, _)), Some(marker)) =
                 (self.main_end, self.marker.take_if(|_| self.main.is_none()))
+                && let Err(failure) = leave_marker(&marker, ended)
             {
-                leave_marker(&marker, ended)?;
+                // Main filled the disk, perhaps: the sidecar still has a grace period to store what there is.
+                tracing::warn!("{}; the sidecar is told to end instead", failure.message);
+                self.signal_sidecar(Signal::TERM);
+                kill_sidecar = Some(Instant::now() + grace + MARGIN);
             }
             if self.main.is_none() && self.sidecar.is_none() {
                 break;

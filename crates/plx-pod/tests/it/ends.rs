@@ -20,7 +20,7 @@ fn killed(signal: i32) -> Ended {
 fn the_exit_code_is_mains_unless_its_outputs_are_missing() {
     let code = Ended::with_code;
     assert_eq!(exit_code(code(0), &Sync::Complete), 0);
-    assert_eq!(exit_code(code(0), &Sync::Unknown), 0);
+    assert_eq!(exit_code(code(0), &Sync::Unknown), 75);
     assert_eq!(exit_code(code(3), &Sync::Incomplete), 3);
     assert_eq!(exit_code(code(3), &Sync::Failed(code(77))), 3);
     assert_eq!(exit_code(code(0), &Sync::Incomplete), 75);

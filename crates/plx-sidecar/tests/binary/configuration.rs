@@ -59,9 +59,18 @@ async fn keys_that_are_not_there_are_named_with_the_places_that_were_looked_at()
 #[tokio::test]
 async fn a_read_only_store_is_refused_at_once() {
     let catalog = json!({"connections": [{"name": "store", "kind": "volume_claim", "schema":
-        {"volumeClaim": "c", "mountPath": "/nowhere", "readOnly": true}}]});
+        {"volumeClaim": "c", "mountPath": "/tmp", "readOnly": true}}]});
     let words = ["`store`", "read-only"];
     fails("POLYAXON_CONNECTIONS_CATALOG", Some(&catalog.to_string()), 78, &words).await;
+}
+
+#[tokio::test]
+async fn a_store_that_is_not_mounted_is_never_made_here() {
+    let catalog = json!({"connections": [{"name": "store", "kind": "volume_claim", "schema":
+        {"volumeClaim": "c", "mountPath": "/nowhere/at/all"}}]});
+    let words = ["`store`", "nothing is mounted at /nowhere/at/all"];
+    fails("POLYAXON_CONNECTIONS_CATALOG", Some(&catalog.to_string()), 78, &words).await;
+    assert!(!std::path::Path::new("/nowhere").exists());
 }
 
 #[tokio::test]

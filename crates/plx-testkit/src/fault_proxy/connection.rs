@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 
 use super::http1::{Framing, Head, PIECE, read_head};
 use super::limits::Limits;
@@ -69,8 +70,10 @@ struct Connection {
 impl Connection {
     async fn run(&mut self) -> io::Result<End> {
         while let Some(head) = read_head(&mut self.client.stream, &mut self.client.buffer).await? {
+            // Before the arrival is known: a test that waits for it and then releases must not come too early.
+            let releases = self.shared.releases.subscribe();
             let (exchange, action) = self.shared.arrive(&head);
-            match self.handle(&head, &exchange, action).await? {
+            match self.handle(&head, &exchange, action, releases).await? {
                 End::Keep => {}
                 End::Close => {
                     // Closing with unread bytes would reset, and the reset could overtake the answer.
@@ -96,7 +99,13 @@ impl Connection {
         }
     }
 
-    async fn handle(&mut self, head: &Head, exchange: &Exchange, action: Option<Action>) -> io::Result<End> {
+    async fn handle(
+        &mut self,
+        head: &Head,
+        exchange: &Exchange,
+        action: Option<Action>,
+        mut releases: watch::Receiver<u64>,
+    ) -> io::Result<End> {
         let mut cuts = Cuts::default();
         match action {
             None => {}
@@ -106,7 +115,6 @@ impl Connection {
             Some(Action::Refuse) => return Ok(End::Reset),
             Some(Action::Delay(time)) => tokio::time::sleep(time).await,
             Some(Action::Stall) => {
-                let mut releases = self.shared.releases.subscribe();
                 releases.changed().await.map_err(io::Error::other)?;
             }
             Some(Action::CutResponse(n)) => cuts.response = Some(n),
