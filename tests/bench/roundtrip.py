@@ -70,7 +70,8 @@ def trip(args, endpoint):
     print(show("sidecar", len(wanted), *bench.run(*up(tree, "R"))))
     target = os.path.join(args.work, "back")
     print(show("init", len(wanted), *bench.run(*down("R", target))))
-    bad = {name for name in wanted | (got := hashes(target)) if wanted.get(name) != got.get(name)}
+    got = hashes(target)
+    bad = {name for name in wanted | got if wanted.get(name) != got.get(name)}
     if bad:
         sys.exit(f"{len(bad)} files differ: {sorted(bad)[:10]}")
     print(f"identical by SHA-256: {len(got)} files")

@@ -85,7 +85,9 @@ fn links_to_folders_are_not_walked_and_bad_links_are_one_problem_each() {
     assert_eq!(kinds(&seen), wanted, "{:?}", seen.problems);
     assert_eq!(seen.problems, tree.scan().problems, "equal each time, so that a caller warns once");
     assert!(seen.problems[0].to_string().contains("nowhere"), "{}", seen.problems[0]);
-    assert!(seen.unread.is_empty());
+    // A link that leads away may stand for a file that was stored.
+    let unread: Vec<&str> = seen.unread.iter().map(|key| key.name()).collect();
+    assert_eq!(unread, ["own"]);
 }
 
 #[test]

@@ -69,7 +69,7 @@ impl<'a> Group<'a> {
     /// Waits until all have ended.
     ///
     /// The first signal goes to both as SIGTERM, as when a pod is deleted, and main is killed after the grace period;
-    /// the second one kills main now and reminds the sidecar.
+    /// the second one kills main now, and the sidecar stores what there is.
     pub async fn until_end(mut self, stop: &Stop, grace: Duration) -> Result<Ends, Failure> {
         let (mut asked, mut now) = (false, false);
         let (mut kill_main, mut kill_sidecar, mut remind) = (None, None, None);
@@ -119,7 +119,9 @@ impl<'a> Group<'a> {
                 }
                 () = stop.now.cancelled(), if !now => {
                     now = true;
-                    self.signal(Signal::KILL, Signal::TERM);
+                    // The sidecar sees by the marker that main is gone, and makes its last pass; a second SIGTERM would
+                    // tell it to leave out even that.
+                    self.signal_main(Signal::KILL);
                     kill_sidecar = Some(Instant::now() + MARGIN);
                 }
                 () = at(kill_main) => {
