@@ -70,7 +70,7 @@ def trip(args, endpoint):
     print(show("sidecar", len(wanted), *bench.run(*up(tree, "R"))))
     target = os.path.join(args.work, "back")
     print(show("init", len(wanted), *bench.run(*down("R", target))))
-    got = hashes(target)
+    got = hashes(os.path.join(target, "R"))
     bad = {name for name in wanted | got if wanted.get(name) != got.get(name)}
     if bad:
         sys.exit(f"{len(bad)} files differ: {sorted(bad)[:10]}")
