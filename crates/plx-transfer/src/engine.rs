@@ -27,9 +27,6 @@ impl Patience {
     /// For one pass of many: the next pass tries again.
     pub const PASS: Self =
         Self { time: Duration::from_secs(30), unreachable: Duration::from_secs(5), tries: 3 };
-    /// Until somebody says stop: the last pass.
-    pub const UNTIL_STOPPED: Self = Self { time: Duration::MAX, unreachable: Duration::MAX, tries: u32::MAX };
-
     /// With another length of time.
     #[must_use]
     pub fn lasting(self, time: Duration) -> Self {
@@ -50,7 +47,7 @@ pub struct Settings {
 
 impl Settings {
     /// Small objects are bound by latency, 20 to 50 ms each on a cloud: 32 at a time took twice as long as s5cmd.
-    /// A connection costs some 20 KiB, and a store that finds it too many says so.
+    /// A store that finds it too many says so, and the pace falls.
     pub const WORKERS: usize = 128;
 }
 
