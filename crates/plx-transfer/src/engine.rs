@@ -27,6 +27,7 @@ impl Patience {
     /// For one pass of many: the next pass tries again.
     pub const PASS: Self =
         Self { time: Duration::from_secs(30), unreachable: Duration::from_secs(5), tries: 3 };
+
     /// With another length of time.
     #[must_use]
     pub fn lasting(self, time: Duration) -> Self {
