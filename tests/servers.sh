@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# Installs what the tests start besides our own code: moto, the second S3 server, into .cache/venv.
-# Quick when it is already there; several may run at once.
+# Installs what the tests start besides our own code, into .cache: moto, the second S3 server (venv), and Azurite, the
+# Azure Blob server (azurite). Quick when they are already there; several may run at once.
 set -euo pipefail
 
 MOTO=5.2.5
+AZURITE=3.35.0 # 3.36 needs a newer Node.js than Debian has
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 venv=$root/.cache/venv
-mark=$venv/.moto-$MOTO
+azurite=$root/.cache/azurite
 
 say() { printf 'servers.sh: %s\n' "$*" >&2; }
 die() {
@@ -15,27 +16,53 @@ die() {
     exit 1
 }
 
-[[ -e $mark && -x $venv/bin/moto_server ]] && exit 0
+# have_NAME says whether it is there; install_NAME puts it there.
+have_moto() { [[ -e $venv/.moto-$MOTO && -x $venv/bin/moto_server ]]; }
+have_azurite() { [[ -e $azurite/.azurite-$AZURITE && -x $azurite/node_modules/.bin/azurite-blob ]]; }
 
-mkdir -p "$root/.cache"
-if command -v flock >/dev/null; then
-    exec 9>"$root/.cache/venv.lock"
-    flock 9
-    # Another run may have done it while this one waited.
-    [[ -e $mark && -x $venv/bin/moto_server ]] && exit 0
-fi
-
-if ! python3 -c 'import venv, ensurepip' 2>/dev/null; then
+# packages WHAT PACKAGE… : installs Debian packages, where that can be done.
+packages() {
+    local what=$1
+    shift
     [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null ||
-        die "python3 with venv is missing, and only root with apt-get can install it here: install python3-venv yourself"
-    say "installing python3-venv"
-    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends python3-venv; } >&2 ||
-        die "apt-get could not install python3-venv"
-fi
+        die "$what is missing, and only root with apt-get can install it here: install $* yourself"
+    say "installing $*"
+    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"; } >&2 ||
+        die "apt-get could not install $*"
+}
 
-say "installing moto $MOTO into $venv"
-rm -rf "$venv"
-python3 -m venv "$venv" >&2 || die "python3 -m venv $venv failed"
-"$venv/bin/pip" install --quiet --disable-pip-version-check "moto[server]==$MOTO" >&2 ||
-    die "pip could not install moto[server]==$MOTO: is a package index reachable?"
-touch "$mark"
+install_moto() {
+    python3 -c 'import venv, ensurepip' 2>/dev/null || packages "python3 with venv" python3-venv
+    say "installing moto $MOTO into $venv"
+    rm -rf "$venv"
+    python3 -m venv "$venv" >&2 || die "python3 -m venv $venv failed"
+    "$venv/bin/pip" install --quiet --disable-pip-version-check "moto[server]==$MOTO" >&2 ||
+        die "pip could not install moto[server]==$MOTO: is a package index reachable?"
+    touch "$venv/.moto-$MOTO"
+}
+
+install_azurite() {
+    command -v node >/dev/null && command -v npm >/dev/null || packages "npm" nodejs npm
+    say "installing azurite $AZURITE into $azurite"
+    rm -rf "$azurite"
+    mkdir -p "$azurite"
+    npm install --prefix "$azurite" --silent --no-audit --no-fund --no-update-notifier "azurite@$AZURITE" >&2 ||
+        die "npm could not install azurite@$AZURITE: is a package index reachable?"
+    touch "$azurite/.azurite-$AZURITE"
+}
+
+# ensure NAME FOLDER : installs what is missing, once.
+ensure() {
+    "have_$1" && return
+    mkdir -p "$root/.cache"
+    if command -v flock >/dev/null; then
+        exec 9>"$2.lock"
+        flock 9
+        # Another run may have done it while this one waited.
+        "have_$1" && return
+    fi
+    "install_$1"
+}
+
+ensure moto "$venv"
+ensure azurite "$azurite"

@@ -1,5 +1,6 @@
 //! Where an S3 server is, and a client for it.
 
+use object_store::RetryConfig;
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 
 use crate::environment::variable;
@@ -59,7 +60,7 @@ impl S3Target {
             .with_access_key_id(&self.access_key)
             .with_secret_access_key(&self.secret_key)
             .with_virtual_hosted_style_request(false)
-            .with_retry(object_store::RetryConfig { max_retries: 0, ..object_store::RetryConfig::default() })
+            .with_retry(no_retries())
     }
 
     /// [`S3Target::builder`], built.
@@ -72,7 +73,12 @@ impl S3Target {
 }
 
 /// The HTTP client is built without a choice of cryptography, as in our programs, and panics where nobody chose.
-fn install_crypto() {
+pub(crate) fn install_crypto() {
     // It fails when somebody chose before, and then all is well.
     rustls::crypto::ring::default_provider().install_default().ok();
+}
+
+/// Our programs retry at one place of their own, and tests count requests.
+pub(crate) fn no_retries() -> RetryConfig {
+    RetryConfig { max_retries: 0, ..RetryConfig::default() }
 }

@@ -3,10 +3,12 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use s3s::auth::SimpleAuth;
+use s3s::config::{S3Config, StaticConfigProvider};
 use s3s::service::{S3Service, S3ServiceBuilder};
 use tempfile::TempDir;
 
@@ -35,21 +37,45 @@ impl S3Server {
     /// # Panics
     /// When the machine gives it no folder or port.
     pub async fn start() -> Self {
+        Self::start_by(S3Config::default())
+    }
+
+    /// As [`S3Server::start`], but signatures of any time are good: for a [`crate::S3Front`] with a clock of its own.
+    ///
+    /// # Panics
+    /// As [`S3Server::start`].
+    pub async fn with_any_clock() -> Self {
+        let mut config = S3Config::default();
+        config.presigned_url_max_skew_time_secs = u32::MAX;
+        Self::start_by(config)
+    }
+
+    fn start_by(config: S3Config) -> Self {
         let folder = TempDir::with_prefix("plx-s3-").expect("a temporary folder");
         let keys = (format!("AK{}", random_word(18)), random_word(40));
-        let mut server =
-            Self::serve(folder.path(), loopback::listener(), keys).expect("an S3 server on a new folder");
+        let mut server = Self::serve_by(folder.path(), loopback::listener(), keys, config)
+            .expect("an S3 server on a new folder");
         server._folder = Some(folder);
         server
     }
 
     /// One on a folder that is there, with keys that are known: access key and secret key.
     pub fn serve(data_dir: &Path, listener: TcpListener, keys: (String, String)) -> io::Result<Self> {
+        Self::serve_by(data_dir, listener, keys, S3Config::default())
+    }
+
+    fn serve_by(
+        data_dir: &Path,
+        listener: TcpListener,
+        keys: (String, String),
+        config: S3Config,
+    ) -> io::Result<Self> {
         let (access_key, secret_key) = keys;
         let files = s3s_fs::FileSystem::new(data_dir)
             .map_err(|error| io::Error::other(format!("cannot serve {}: {error:?}", data_dir.display())))?;
         let mut service = S3ServiceBuilder::new(files);
         service.set_auth(SimpleAuth::from_single(access_key.clone(), secret_key.clone()));
+        service.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
         let service = service.build();
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;

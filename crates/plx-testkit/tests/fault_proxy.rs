@@ -73,6 +73,9 @@ async fn passes_everything_on_and_notes_it() {
     assert_eq!(seen.header("host"), Some(proxy.addr().to_string().as_str()), "the host is the client's");
     assert_eq!(proxy.count(&Match::method("put").path_contains("/b").query_contains("x=").header("Host")), 1);
     assert_eq!(proxy.count(&Match::any().query_lacks("x=")), 0);
+    assert_eq!(proxy.count(&Match::any().header_contains("host", "127.0.0.1:")), 1);
+    assert_eq!(proxy.count(&Match::any().header_contains("host", "elsewhere")), 0);
+    assert_eq!(proxy.count(&Match::any().header_contains("authorization", "")), 0);
 }
 
 #[tokio::test]

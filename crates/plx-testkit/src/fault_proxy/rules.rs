@@ -16,6 +16,7 @@ pub struct Match {
     query_contains: Vec<String>,
     query_lacks: Vec<String>,
     headers: Vec<String>,
+    header_parts: Vec<(String, String)>,
 }
 
 impl Match {
@@ -64,6 +65,13 @@ impl Match {
         self
     }
 
+    /// The request has that header, and one value of it contains that: which key signed it, whose token it shows.
+    #[must_use]
+    pub fn header_contains(mut self, name: &str, part: &str) -> Self {
+        self.header_parts.push((name.to_owned(), part.to_owned()));
+        self
+    }
+
     /// Whether a request is meant.
     pub fn matches(&self, request: &Seen) -> bool {
         let (path, query) = request.path_and_query.split_once('?').unwrap_or((&request.path_and_query, ""));
@@ -73,6 +81,10 @@ impl Match {
             && self.query_contains.iter().all(|part| query.contains(part.as_str()))
             && !self.query_lacks.iter().any(|part| query.contains(part.as_str()))
             && self.headers.iter().all(|name| request.header(name).is_some())
+            && self.header_parts.iter().all(|(name, part)| {
+                let mut values = request.headers.iter().filter(|(have, _)| have.eq_ignore_ascii_case(name));
+                values.any(|(_, value)| value.contains(part.as_str()))
+            })
     }
 }
 
