@@ -17,6 +17,7 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 /// No secret is mounted.
+#[derive(Clone)]
 pub struct NoFiles;
 
 impl Files for NoFiles {

@@ -274,6 +274,36 @@ impl Connection {
     }
 }
 
+/// The storage account that the URL of an Azure bucket names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AzureAccount {
+    /// Name of the account.
+    pub name: String,
+    /// What follows it in the host, such as `blob.core.windows.net`.
+    pub suffix: String,
+}
+
+impl Connection {
+    /// The account in `wasbs://CONTAINER@ACCOUNT.blob.core.windows.net/…` or
+    /// `https://ACCOUNT.blob.core.windows.net/CONTAINER/…`. The reference drops it; here it stands in for a missing
+    /// `AZURE_ACCOUNT_NAME`.
+    pub fn azure_account(&self) -> Option<AzureAccount> {
+        let Schema::Bucket { bucket } = self.schema() else { return None };
+        let (scheme, rest) = bucket.split_once("://")?;
+        let authority = rest.split('/').next()?;
+        let host = match authority.split_once('@') {
+            Some((_, host)) => host,
+            None if scheme.starts_with("http") => authority,
+            None => return None,
+        };
+        let (name, suffix) = host.split_once('.')?;
+        if name.is_empty() || !suffix.starts_with("blob.") {
+            return None;
+        }
+        Some(AzureAccount { name: name.to_owned(), suffix: suffix.to_owned() })
+    }
+}
+
 fn trim_slashes(path: &str) -> &str {
     path.trim_end_matches('/')
 }
@@ -456,6 +486,23 @@ mod tests {
             Schema::Git { url: "u".into(), revision: None, flags: vec!["--depth 1".into()] }
         );
         assert_eq!(connection(r#"{"name":"p","kind":"slack","schema":{"x":1}}"#).schema(), Schema::Free);
+    }
+
+    #[test]
+    fn the_account_in_the_url_of_an_azure_bucket() {
+        for (bucket, want) in [
+            ("wasbs://c@acc.blob.core.windows.net/base", Some(("acc", "blob.core.windows.net"))),
+            ("https://acc.blob.core.chinacloudapi.cn/c/p", Some(("acc", "blob.core.chinacloudapi.cn"))),
+            ("wasb://c/p", None),
+            ("c/p", None),
+            ("https://minio:9000/c", None),
+        ] {
+            let found =
+                connection(&format!(r#"{{"name":"a","kind":"wasb","schema":{{"bucket":"{bucket}"}}}}"#))
+                    .azure_account();
+            let found = found.as_ref().map(|account| (account.name.as_str(), account.suffix.as_str()));
+            assert_eq!(found, want, "{bucket}");
+        }
     }
 
     #[test]

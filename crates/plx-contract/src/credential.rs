@@ -10,7 +10,7 @@
 //! In each source the spellings are tried as `UPPER_CASE`, `lower_case`, `lowersqueezed`; the reference's winner
 //! among several depends on Python's hash seed. A trailing newline in a file is not part of the value.
 
-use crate::connection::Connection;
+use crate::connection::{Connection, Kind};
 use crate::{Class, Classified, Env};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
@@ -26,6 +26,92 @@ pub trait Files {
     fn read(&self, path: &Path) -> std::io::Result<Option<String>>;
 }
 
+/// [`Files`] that whoever needs them later keeps a copy of.
+pub trait SharedFiles: Files + Clone + Send + Sync + 'static {}
+impl<F: Files + Clone + Send + Sync + 'static> SharedFiles for F {}
+
+impl<F: Files + ?Sized> Files for &F {
+    fn read(&self, path: &Path) -> std::io::Result<Option<String>> {
+        (**self).read(path)
+    }
+}
+
+/// Every logical key that opening a connection of this kind may look for.
+pub fn keys(kind: &Kind) -> &'static [&'static str] {
+    match kind {
+        Kind::S3 => &[
+            "AWS_ACCESS_KEY_ID",
+            "AWS_SECRET_ACCESS_KEY",
+            "AWS_SECURITY_TOKEN",
+            "AWS_SESSION_TOKEN",
+            "AWS_REGION",
+            "AWS_DEFAULT_REGION",
+            "AWS_ENDPOINT_URL",
+            "AWS_ENDPOINT_URL_S3",
+            "AWS_VIRTUAL_HOSTED_STYLE_REQUEST",
+            "AWS_USE_SSL",
+            "AWS_VERIFY_SSL",
+            "AWS_CA_BUNDLE",
+            "AWS_PROFILE",
+            "AWS_DEFAULT_PROFILE",
+            "AWS_CONFIG_FILE",
+            "AWS_SHARED_CREDENTIALS_FILE",
+            "AWS_ASSUME_ROLE",
+            "AWS_ROLE_ARN",
+            "AWS_SESSION_NAME",
+            "AWS_ROLE_SESSION_NAME",
+            "AWS_EXTERNAL_ID",
+            "AWS_SESSION_DURATION",
+            "AWS_STS_ENDPOINT_URL",
+            "AWS_ENDPOINT_URL_STS",
+            "AWS_WEB_IDENTITY_TOKEN_FILE",
+            "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+            "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+            "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+            "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+            "AWS_EC2_METADATA_DISABLED",
+            "AWS_EC2_METADATA_SERVICE_ENDPOINT",
+        ],
+        Kind::Gcs => &[
+            "GC_PROJECT",
+            "GOOGLE_PROJECT",
+            "GC_PROJECT_ID",
+            "GOOGLE_PROJECT_ID",
+            "GC_KEY_PATH",
+            "GOOGLE_KEY_PATH",
+            "GOOGLE_APPLICATION_CREDENTIALS",
+            "GC_KEYFILE_DICT",
+            "GOOGLE_KEYFILE_DICT",
+            "GC_SCOPES",
+            "GOOGLE_SCOPES",
+            "GCE_METADATA_HOST",
+            "GCE_METADATA_ROOT",
+            "GCE_METADATA_IP",
+        ],
+        Kind::Wasb => &[
+            "AZURE_ACCOUNT_NAME",
+            "AZURE_STORAGE_ACCOUNT_NAME",
+            "AZURE_ACCOUNT_KEY",
+            "AZURE_STORAGE_ACCOUNT_KEY",
+            "AZURE_CONNECTION_STRING",
+            "AZURE_STORAGE_CONNECTION_STRING",
+            "AZURE_SAS_TOKEN",
+            "AZURE_STORAGE_SAS_TOKEN",
+            "AZURE_STORAGE_ENDPOINT",
+            "AZURE_STORAGE_BLOB_ENDPOINT",
+            "AZURE_TENANT_ID",
+            "AZURE_CLIENT_ID",
+            "AZURE_CLIENT_SECRET",
+            "AZURE_FEDERATED_TOKEN_FILE",
+            "AZURE_AUTHORITY_HOST",
+            "AZURE_POD_IDENTITY_AUTHORITY_HOST",
+            "IDENTITY_ENDPOINT",
+            "IDENTITY_HEADER",
+        ],
+        _ => &[],
+    }
+}
+
 /// Where a value came from; printed by `doctor` and in errors, so it never holds the value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
@@ -39,6 +125,13 @@ pub enum Source {
     ConnectionEnv(String),
     /// A variable of the process.
     ProcessEnv(String),
+}
+
+impl Source {
+    /// Both come from the same kind of place, so that they were meant to go together.
+    pub fn is_beside(&self, other: &Self) -> bool {
+        std::mem::discriminant(self) == std::mem::discriminant(other)
+    }
 }
 
 impl fmt::Display for Source {
@@ -70,13 +163,21 @@ impl Found {
 }
 
 /// The lookup for one connection.
-pub struct Lookup<'a, E, F> {
+pub struct Lookup<'a, E: ?Sized, F: ?Sized> {
     connection: &'a Connection,
     env: &'a E,
     files: &'a F,
 }
 
-impl<'a, E: Env, F: Files> Lookup<'a, E, F> {
+impl<E: ?Sized, F: ?Sized> Clone for Lookup<'_, E, F> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<E: ?Sized, F: ?Sized> Copy for Lookup<'_, E, F> {}
+
+impl<'a, E: Env + ?Sized, F: Files + ?Sized> Lookup<'a, E, F> {
     /// A lookup over the connection, the process environment and the file system.
     pub fn new(connection: &'a Connection, env: &'a E, files: &'a F) -> Self {
         Self { connection, env, files }
@@ -174,7 +275,9 @@ fn scalar(value: &Value) -> Option<String> {
         Value::String(text) => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),
         Value::Bool(flag) => Some(flag.to_string()),
-        _ => None,
+        // A key file written out as an object.
+        Value::Object(_) => Some(value.to_string()),
+        Value::Array(_) | Value::Null => None,
     }
 }
 
@@ -226,6 +329,18 @@ pub enum CredentialError {
         /// The keys and places that were tried.
         looked: String,
     },
+    /// A value that cannot be what it should be.
+    #[error("connection `{connection}`: {what} {why}")]
+    Malformed {
+        /// The connection.
+        connection: String,
+        /// The key and where it was found.
+        what: String,
+        /// What is wrong with it; never the value.
+        why: String,
+        /// What to do.
+        next: &'static str,
+    },
 }
 
 impl Classified for CredentialError {
@@ -237,6 +352,7 @@ impl Classified for CredentialError {
             Self::Unreadable { .. } => "check the mode and owner of the mounted secret".to_owned(),
             Self::NotABoolean { key, .. } => format!("set {key} to true or false"),
             Self::Partial { missing, .. } => format!("set {missing} in the same place"),
+            Self::Malformed { next, .. } => (*next).to_owned(),
             Self::None { .. } => "set the keys in the connection's secret, or in the environment".to_owned(),
         })
     }

@@ -15,6 +15,10 @@ pub trait Env {
     }
 }
 
+/// An [`Env`] that whoever needs it later keeps a copy of.
+pub trait SharedEnv: Env + Clone + Send + Sync + 'static {}
+impl<E: Env + Clone + Send + Sync + 'static> SharedEnv for E {}
+
 impl Env for BTreeMap<String, String> {
     fn get(&self, key: &str) -> Option<String> {
         BTreeMap::get(self, key).cloned()
@@ -64,6 +68,8 @@ keys! {
     DEBUG = "POLYAXON_DEBUG";
     /// A boolean; no call to the tracking API at all.
     NO_API = "POLYAXON_NO_API";
+    /// File of CA certificates (PEM) that are trusted beside the system's: for stores, STS, the tracking API and git.
+    SSL_CA_CERT = "POLYAXON_SSL_CA_CERT";
     /// `human` or `json`: the form of log lines; default human.
     LOG_FORMAT = "PLX_LOG_FORMAT";
     /// A boolean; absent inputs (never denied ones) pass.

@@ -3,10 +3,14 @@
 //! The client that made the request puts one of these into its error's source chain; whoever decides about retries
 //! finds it there, without either knowing the other.
 
+use crate::Class;
 use std::time::Duration;
 
+/// A difference of two clocks from which on it is told: signatures are refused from 15 minutes on, tokens from 5.
+pub const SKEW_SECONDS: i64 = 240;
+
 /// An error answer of an HTTP service.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, thiserror::Error)]
 pub struct HttpFault {
     /// HTTP status.
     pub status: u16,
@@ -16,6 +20,10 @@ pub struct HttpFault {
     pub message: Option<String>,
     /// How long it asks to be left alone.
     pub retry_after: Option<Duration>,
+    /// The region the bucket is in, when the service tells it.
+    pub region: Option<String>,
+    /// By how many seconds the service's clock is ahead of this one; negative when it is behind.
+    pub skew_seconds: Option<i64>,
 }
 
 impl std::fmt::Display for HttpFault {
@@ -26,6 +34,13 @@ impl std::fmt::Display for HttpFault {
         }
         if let Some(message) = &self.message {
             write!(f, ": {message}")?;
+        }
+        if let Some(region) = &self.region {
+            write!(f, " (the bucket is in {region})")?;
+        }
+        if let Some(skew) = self.skew_seconds.filter(|skew| skew.abs() >= SKEW_SECONDS) {
+            let word = if skew > 0 { "behind" } else { "ahead of" };
+            write!(f, " (this machine's clock is {} s {word} the service's)", skew.abs())?;
         }
         Ok(())
     }
@@ -45,6 +60,33 @@ impl HttpFault {
         matches!(self.status, 429 | 503) || self.code.as_deref().is_some_and(|code| CODES.contains(&code))
     }
 
+    /// Another credential might be taken: this one is over, unknown or does not fit.
+    pub fn is_about_the_credential(&self) -> bool {
+        const CODES: [&str; 13] = [
+            "ExpiredToken",
+            "TokenRefreshRequired",
+            "InvalidToken",
+            "InvalidAccessKeyId",
+            "SignatureDoesNotMatch",
+            "RequestExpired",
+            // Azure.
+            "AuthenticationFailed",
+            "InvalidAuthenticationInfo",
+            "ExpiredAuthenticationToken",
+            "NoAuthenticationInformation",
+            // Google.
+            "AuthenticationRequired",
+            "InvalidSecurity",
+            "Unauthorized",
+        ];
+        self.status == 401 || self.code.as_deref().is_some_and(|code| CODES.contains(&code))
+    }
+
+    /// The two clocks differ so much that it explains a refusal.
+    pub fn is_skewed(&self) -> bool {
+        self.skew_seconds.is_some_and(|skew| skew.abs() >= SKEW_SECONDS)
+    }
+
     /// The same request may well be answered a little later.
     pub fn may_pass(&self) -> bool {
         self.is_throttle()
@@ -56,14 +98,28 @@ impl HttpFault {
     }
 }
 
+/// No credential could be had to ask with.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no credentials from {from}: {why}")]
+pub struct IdentityFault {
+    /// Where they were to come from.
+    pub from: String,
+    /// What went wrong there, on one line; never a credential.
+    pub why: String,
+    /// The failure's class: denied when the source refused, configuration when there is none.
+    pub class: Class,
+    /// The source may just not be ready yet, as in the first minute of a node's life.
+    pub may_pass: bool,
+}
+
 /// The first [`HttpFault`] in an error's source chain.
 pub fn find<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a HttpFault> {
-    let mut current = Some(error);
-    while let Some(error) = current {
-        if let Some(fault) = error.downcast_ref::<HttpFault>() {
-            return Some(fault);
-        }
-        current = error.source();
-    }
-    None
+    in_chain(error)
+}
+
+/// The first error of a type in an error's source chain, that error included.
+pub fn in_chain<'a, T: std::error::Error + 'static>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> Option<&'a T> {
+    std::iter::successors(Some(error), |error| error.source()).find_map(|error| error.downcast_ref())
 }

@@ -22,7 +22,7 @@ impl Layout {
     }
 
     /// The layout that `POLYAXON_CONTEXT_ROOT` names, `/plx-context` by default.
-    pub fn from_env(env: &impl crate::Env) -> Self {
+    pub fn from_env(env: &(impl crate::Env + ?Sized)) -> Self {
         Self::under(env.non_empty(crate::env::CONTEXT_ROOT).unwrap_or_else(|| "/plx-context".to_owned()))
     }
 

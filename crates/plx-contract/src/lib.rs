@@ -12,6 +12,7 @@ pub mod fault;
 pub mod init;
 pub mod key;
 pub mod layout;
+pub mod network;
 pub mod operation;
 pub mod plugins;
 pub mod record;

@@ -51,8 +51,9 @@ pub struct RunArgs {
     /// The operation or component, YAML or JSON, version 1.1; `-` reads stdin
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// The artifacts store: a folder, or s3://BUCKET[/PREFIX] with keys from AWS_ACCESS_KEY_ID and
-    /// AWS_SECRET_ACCESS_KEY [default: the folder store in the work dir]
+    /// The artifacts store: a folder, s3://BUCKET[/PREFIX], gs://BUCKET[/PREFIX] or
+    /// wasbs://CONTAINER@ACCOUNT.blob.core.windows.net[/PREFIX], with credentials from the environment
+    /// [default: the folder store in the work dir]
     #[arg(long, value_name = "DIR|URL")]
     pub store: Option<String>,
     /// Endpoint of the bucket given with --store, for MinIO and friends

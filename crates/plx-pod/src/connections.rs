@@ -101,53 +101,74 @@ fn connection(name: &str, kind: Kind, schema: Value) -> Connection {
 }
 
 fn bucket(url: &str, args: &RunArgs, env: &impl Env, files: &impl Files) -> Result<Connection, Failure> {
-    let name = url.strip_prefix("s3://").map(|rest| rest.split('/').next().unwrap_or_default());
-    match name {
-        Some("") => return Err(Failure::new(Class::Usage, format!("--store {url} names no bucket"))),
-        Some(_) => {}
-        None => {
+    let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
+    let (name, kind) = match scheme {
+        "s3" => ("s3", Kind::S3),
+        "gs" => ("gcs", Kind::Gcs),
+        "wasb" | "wasbs" => ("wasb", Kind::Wasb),
+        _ => {
             return Err(Failure::new(
                 Class::Config,
-                format!("--store {url}: only s3:// and folders for now"),
+                format!("--store {url}: only s3://, gs://, wasbs:// and folders"),
             )
             .with_next("describe other stores in a file and give --connections FILE"));
         }
+    };
+    if url.len() <= scheme.len() + "://".len() || url[scheme.len() + 3..].starts_with('/') {
+        return Err(Failure::new(Class::Usage, format!("--store {url} names no bucket")));
     }
-    let mut store = connection("s3", Kind::S3, json!({ "bucket": url }));
+    let mut store = connection(name, kind, json!({ "bucket": url }));
     let mut settings = Map::new();
     for (key, value) in [("AWS_ENDPOINT_URL", &args.endpoint), ("AWS_REGION", &args.region)] {
         if let Some(value) = value {
+            if store.kind != Kind::S3 {
+                let flags = "--endpoint and --region belong to an s3:// store";
+                return Err(Failure::new(Class::Usage, flags.to_owned()));
+            }
             settings.insert(key.to_owned(), json!(value));
         }
     }
     if !settings.is_empty() {
         store.env = Some(Value::Object(settings));
     }
-    need_keys(&store, env, files)?;
+    if store.kind == Kind::S3 {
+        need_keys(&store, env, files)?;
+    }
     Ok(store)
 }
 
-/// Without keys the client would ask this machine's cloud for some, and say so only much later.
+/// Without any the client would ask this machine's cloud for some, and say so only much later.
 fn need_keys(store: &Connection, env: &impl Env, files: &impl Files) -> Result<(), CredentialError> {
+    const KEYS: [&str; 2] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"];
+    /// Each of them says where else to look.
+    const OTHERS: [&str; 5] = [
+        "AWS_PROFILE",
+        "AWS_SHARED_CREDENTIALS_FILE",
+        "AWS_WEB_IDENTITY_TOKEN_FILE",
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+        "AWS_EC2_METADATA_SERVICE_ENDPOINT",
+    ];
     let lookup = Lookup::new(store, env, files);
-    let keys = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"];
-    let [id, secret] = keys;
-    match (lookup.find(id)?.is_some(), lookup.find(secret)?.is_some()) {
-        (true, true) => Ok(()),
-        (true, false) => Err(CredentialError::Partial {
+    let home = env.non_empty("HOME").map(|home| Path::new(&home).join(".aws/credentials"));
+    if lookup.find_first(&OTHERS)?.is_some()
+        || home.is_some_and(|path| matches!(files.read(&path), Ok(Some(_))))
+    {
+        return Ok(());
+    }
+    let partial = |have: &str, missing| CredentialError::Partial {
+        connection: store.name.clone(),
+        have: have.to_owned(),
+        missing,
+    };
+    match KEYS.map(|key| lookup.find(key)) {
+        [Ok(Some(_)), Ok(Some(_))] => Ok(()),
+        [Ok(Some(_)), Ok(None)] => Err(partial(KEYS[0], KEYS[1])),
+        [Ok(None), Ok(Some(_))] => Err(partial(KEYS[1], KEYS[0])),
+        [Ok(None), Ok(None)] => Err(CredentialError::None {
             connection: store.name.clone(),
-            have: id.to_owned(),
-            missing: "AWS_SECRET_ACCESS_KEY",
+            looked: format!("environment variables {}, or a profile", KEYS.join(" and ")),
         }),
-        (false, true) => Err(CredentialError::Partial {
-            connection: store.name.clone(),
-            have: secret.to_owned(),
-            missing: "AWS_ACCESS_KEY_ID",
-        }),
-        (false, false) => Err(CredentialError::None {
-            connection: store.name.clone(),
-            looked: format!("environment variables {}", keys.join(" and ")),
-        }),
+        [Err(error), _] | [_, Err(error)] => Err(error),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The environment of each container: nothing of the caller's but what is named here.
 
-use plx_contract::connection::{Catalog, Connection, Kind};
-use plx_contract::{Env, env};
+use plx_contract::connection::{Catalog, Connection};
+use plx_contract::{Env, credential, env};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -19,6 +19,7 @@ const MACHINE: &[&str] = &[
     "SSL_CERT_FILE",
     "SSL_CERT_DIR",
     "AWS_CA_BUNDLE",
+    env::SSL_CA_CERT,
     "HTTP_PROXY",
     "HTTPS_PROXY",
     "ALL_PROXY",
@@ -35,52 +36,6 @@ const PERSON: &[&str] = &["TERM", "USER"];
 /// Knobs of our own two programs.
 const OWN: &[&str] =
     &[env::DEBUG, env::LOG_FORMAT, env::OPTIONAL_INPUTS, env::RETRY_SECONDS, env::BUFFER_BYTES];
-
-/// Logical keys of credentials and store settings, by kind of connection.
-pub fn credential_keys(kind: &Kind) -> &'static [&'static str] {
-    match kind {
-        Kind::S3 => &[
-            "AWS_ACCESS_KEY_ID",
-            "AWS_SECRET_ACCESS_KEY",
-            "AWS_SECURITY_TOKEN",
-            "AWS_SESSION_TOKEN",
-            "AWS_REGION",
-            "AWS_DEFAULT_REGION",
-            "AWS_ENDPOINT_URL",
-            "AWS_USE_SSL",
-            "AWS_VERIFY_SSL",
-            "AWS_ASSUME_ROLE",
-            "AWS_ROLE_ARN",
-            "AWS_SESSION_NAME",
-            "AWS_SESSION_DURATION",
-            "AWS_STS_ENDPOINT_URL",
-        ],
-        Kind::Gcs => &[
-            "GC_PROJECT",
-            "GOOGLE_PROJECT",
-            "GC_PROJECT_ID",
-            "GOOGLE_PROJECT_ID",
-            "GC_KEY_PATH",
-            "GOOGLE_KEY_PATH",
-            "GOOGLE_APPLICATION_CREDENTIALS",
-            "GC_KEYFILE_DICT",
-            "GOOGLE_KEYFILE_DICT",
-            "GC_SCOPES",
-            "GOOGLE_SCOPES",
-        ],
-        Kind::Wasb => &[
-            "AZURE_ACCOUNT_NAME",
-            "AZURE_ACCOUNT_KEY",
-            "AZURE_CONNECTION_STRING",
-            "AZURE_SAS_TOKEN",
-            "AZURE_STORAGE_SAS_TOKEN",
-            "AZURE_TENANT_ID",
-            "AZURE_CLIENT_ID",
-            "AZURE_CLIENT_SECRET",
-        ],
-        _ => &[],
-    }
-}
 
 /// Adds the caller's variables of these names.
 pub fn pass<'a>(vars: &mut Vars, caller: &impl Env, names: impl IntoIterator<Item = &'a str>) {
@@ -116,7 +71,7 @@ pub fn connections(vars: &mut Vars, caller: &impl Env, used: &[&Connection]) {
         return;
     }
     for connection in used {
-        for key in credential_keys(&connection.kind) {
+        for key in credential::keys(&connection.kind) {
             let lower = key.to_ascii_lowercase();
             let squeezed = lower.replace('_', "");
             for spelling in [(*key).to_owned(), lower, squeezed] {

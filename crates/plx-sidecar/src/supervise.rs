@@ -7,7 +7,8 @@
 use crate::main_container::{Gone, MainContainer, Marker, Process, Signs};
 use crate::pass::Passes;
 use crate::{Config, SidecarError, finish};
-use plx_contract::{Class, Env};
+use plx_contract::Class;
+use plx_contract::env::SharedEnv;
 use plx_journal::{FsFile, Journal};
 use plx_runtime::{DiskFiles, Report, Stop, memory_limit};
 use plx_store::{Bucket, Opened};
@@ -42,7 +43,7 @@ enum Event {
 ///
 /// # Errors
 /// When it cannot start. What it could not store is in the report.
-pub async fn run(config: Config, env: &impl Env, stop: Stop) -> Result<Report, SidecarError> {
+pub async fn run(config: Config, env: &impl SharedEnv, stop: Stop) -> Result<Report, SidecarError> {
     let artifacts = config.layout.artifacts();
     if !artifacts.is_dir() {
         return Err(SidecarError::NoArtifacts { path: artifacts });
@@ -181,7 +182,7 @@ async fn tick(ticks: &mut Option<Interval>) {
     }
 }
 
-fn open(config: &Config, env: &impl Env) -> Result<Remote, SidecarError> {
+fn open(config: &Config, env: &impl SharedEnv) -> Result<Remote, SidecarError> {
     Ok(match plx_store::open(&config.store, env, &DiskFiles)? {
         Opened::Bucket(Bucket { store, parts, prefix, place, .. }) => {
             Remote::bucket(store, parts, prefix, place)

@@ -1,8 +1,9 @@
 //! Why a connection could not be opened.
 
-use plx_contract::connection::{ConnectionError, Kind};
+use plx_contract::connection::ConnectionError;
 use plx_contract::credential::CredentialError;
 use plx_contract::key::UnsafePath;
+use plx_contract::network::NetworkError;
 use plx_contract::{Class, Classified};
 
 /// A connection that cannot be opened. Holds no credential.
@@ -28,12 +29,26 @@ pub enum StoreError {
         wanted: &'static str,
     },
     /// Its endpoint is no URL.
-    #[error("connection `{connection}`: the endpoint `{endpoint}` is no URL")]
+    #[error("connection `{connection}`: the endpoint `{endpoint}` ({key}) is no URL")]
     Endpoint {
         /// The connection.
         connection: String,
         /// What was found, without user and password.
         endpoint: String,
+        /// The key it was found under.
+        key: &'static str,
+    },
+    /// Trust or proxies are set wrongly.
+    #[error(transparent)]
+    Network(#[from] NetworkError),
+    /// A file of certificates is none.
+    #[error("{} holds no certificates that can be read", path.display())]
+    Ca {
+        /// The file.
+        path: std::path::PathBuf,
+        /// Why.
+        #[source]
+        source: reqwest::Error,
     },
     /// A path that does not lie in the connection.
     #[error("`{path}` does not lie in connection `{connection}` ({root})")]
@@ -53,14 +68,6 @@ pub enum StoreError {
         /// Its mount path.
         path: std::path::PathBuf,
     },
-    /// A kind that this build does not open.
-    #[error("connection `{connection}`: kind {kind} cannot be opened by this version")]
-    Kind {
-        /// The connection.
-        connection: String,
-        /// Its kind.
-        kind: Kind,
-    },
     /// The client could not be made.
     #[error("connection `{connection}`: make the client")]
     Client {
@@ -68,7 +75,7 @@ pub enum StoreError {
         connection: String,
         /// Why.
         #[source]
-        source: object_store::Error,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
 }
 
@@ -78,11 +85,12 @@ impl Classified for StoreError {
             Self::Connection(error) => error.class(),
             Self::Credential(error) => error.class(),
             Self::Path(error) => error.class(),
+            Self::Network(error) => error.class(),
             Self::Outside { .. } => Class::Usage,
             Self::NotMounted { .. }
             | Self::Bucket { .. }
             | Self::Endpoint { .. }
-            | Self::Kind { .. }
+            | Self::Ca { .. }
             | Self::Client { .. } => Class::Config,
         }
     }
@@ -92,15 +100,14 @@ impl Classified for StoreError {
             Self::Connection(error) => error.next_step(),
             Self::Credential(error) => error.next_step(),
             Self::Path(error) => error.next_step(),
+            Self::Network(error) => error.next_step(),
+            Self::Ca { .. } => Some("name a file of certificates in PEM form".to_owned()),
             Self::Bucket { .. } => Some("correct the connection's schema".to_owned()),
-            Self::Endpoint { .. } => {
-                Some("set AWS_ENDPOINT_URL to something like http://minio:9000".to_owned())
-            }
+            Self::Endpoint { key, .. } => Some(format!("set {key} to something like http://minio:9000")),
             Self::Outside { root, .. } => Some(format!("name a path that begins with {root}")),
             Self::NotMounted { path, .. } => {
                 Some(format!("mount the volume at {} in this container", path.display()))
             }
-            Self::Kind { .. } => Some("use a connection of kind s3, volume_claim or host_path".to_owned()),
             Self::Client { .. } => {
                 Some("check the endpoint, and that the image has a CA bundle in /etc/ssl/certs".to_owned())
             }

@@ -3,12 +3,20 @@
 //! This crate knows credentials, endpoints and URLs. It moves no bytes and decides no retries: the library's own
 //! retries are off, because a throttled request that is retried in silence is one that nobody slows down for.
 
+mod about;
+mod azure;
+mod client;
 mod error;
 mod faults;
+mod gcs;
+mod identity;
 mod location;
 mod open;
 mod s3;
+mod setting;
+mod signing;
 
+pub use about::About;
 pub use error::StoreError;
-pub use faults::Requests;
 pub use open::{Bucket, Opened, Volume, open, open_at};
+pub use signing::Requests;

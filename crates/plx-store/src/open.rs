@@ -1,12 +1,14 @@
 //! Opening a connection.
 
 use crate::location::Location;
-use crate::{Requests, StoreError, s3};
+use crate::setting::Setting;
+use crate::{About, Requests, StoreError, azure, gcs, s3};
 use object_store::ObjectStore;
 use object_store::multipart::MultipartStore;
+use plx_contract::RelPath;
 use plx_contract::connection::{Connection, Kind, Schema};
-use plx_contract::credential::Files;
-use plx_contract::{Env, RelPath};
+use plx_contract::credential::SharedFiles;
+use plx_contract::env::SharedEnv;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -33,6 +35,8 @@ pub struct Bucket {
     pub place: String,
     /// What was asked of it so far.
     pub requests: Arc<Requests>,
+    /// What it was opened with.
+    pub about: Arc<About>,
 }
 
 /// A mounted folder.
@@ -64,9 +68,13 @@ impl fmt::Debug for Opened {
 ///
 /// # Errors
 /// When the connection, its credentials or its endpoint cannot be used. Nothing is asked of the store yet.
-pub fn open(connection: &Connection, env: &impl Env, files: &impl Files) -> Result<Opened, StoreError> {
+pub fn open(
+    connection: &Connection,
+    env: &impl SharedEnv,
+    files: &impl SharedFiles,
+) -> Result<Opened, StoreError> {
     let store_path = connection.store_path()?;
-    open_bucket_or_mount(connection, &store_path, env, files)
+    open_bucket_or_mount(&Setting::new(connection, env, files), &store_path)
 }
 
 /// Opens the connection that `path` lies in, as a script's `--path-from` names it: the store path and what follows.
@@ -77,8 +85,8 @@ pub fn open(connection: &Connection, env: &impl Env, files: &impl Files) -> Resu
 pub fn open_at(
     connection: &Connection,
     path: &str,
-    env: &impl Env,
-    files: &impl Files,
+    env: &impl SharedEnv,
+    files: &impl SharedFiles,
 ) -> Result<(Opened, RelPath), StoreError> {
     let store_path = connection.store_path()?;
     if let Some(below) = below(&store_path, path) {
@@ -94,7 +102,7 @@ pub fn open_at(
     // Another bucket, or another part of it, with this connection's credentials: the reference takes that too.
     let Location { bucket, prefix } = Location::parse(connection, path)?;
     let scheme = path.find("://").map_or("", |end| &path[..end + 3]);
-    Ok((open_bucket_or_mount(connection, &format!("{scheme}{bucket}"), env, files)?, prefix))
+    Ok((open_bucket_or_mount(&Setting::new(connection, env, files), &format!("{scheme}{bucket}"))?, prefix))
 }
 
 /// What follows `root` in `path`, when it lies in it.
@@ -103,37 +111,62 @@ fn below<'a>(root: &str, path: &'a str) -> Option<&'a str> {
     (rest.is_empty() || rest.starts_with('/') || root.ends_with('/')).then_some(rest)
 }
 
-fn open_bucket_or_mount(
-    connection: &Connection,
-    path: &str,
-    env: &impl Env,
-    files: &impl Files,
-) -> Result<Opened, StoreError> {
-    match connection.kind {
+fn open_bucket_or_mount(setting: &Setting, path: &str) -> Result<Opened, StoreError> {
+    let connection = &setting.connection;
+    let bucket = match connection.kind {
         Kind::S3 => {
             let location = Location::parse(connection, path)?;
-            let (store, requests) = s3::client(connection, &location, env, files)?;
-            let store = Arc::new(store);
-            Ok(Opened::Bucket(Bucket {
-                store: Arc::clone(&store) as Arc<dyn ObjectStore>,
-                parts: store,
-                place: format!("s3://{}", location.bucket),
-                prefix: location.prefix,
-                requests,
-            }))
+            let (store, requests, about) = s3::client(setting, &location)?;
+            bucket("s3", store, location, requests, about)
         }
-        Kind::VolumeClaim | Kind::HostPath => {
-            let read_only = match connection.schema() {
-                Schema::Claim { read_only, .. } | Schema::HostPath { read_only, .. } => read_only,
-                _ => false,
-            };
-            let root = PathBuf::from(path);
-            // Whoever made the folder here would read nothing from it, and write into the container's own disk.
-            if !root.is_dir() {
-                return Err(StoreError::NotMounted { connection: connection.name.clone(), path: root });
-            }
-            Ok(Opened::Volume(Volume { root, read_only }))
+        Kind::Gcs => {
+            let location = Location::parse(connection, path)?;
+            let (store, requests, about) = gcs::client(setting, &location)?;
+            bucket("gs", store, location, requests, about)
         }
-        ref kind => Err(StoreError::Kind { connection: connection.name.clone(), kind: kind.clone() }),
+        Kind::Wasb => {
+            let location = Location::parse(connection, path)?;
+            let (store, requests, about) = azure::client(setting, &location)?;
+            bucket("wasb", store, location, requests, about)
+        }
+        _ => return mount(connection, path),
+    };
+    Ok(Opened::Bucket(bucket))
+}
+
+fn bucket<S: ObjectStore + MultipartStore>(
+    scheme: &str,
+    store: S,
+    location: Location,
+    requests: Arc<Requests>,
+    about: About,
+) -> Bucket {
+    tracing::debug!(
+        endpoint = about.endpoint,
+        credential = about.credential,
+        "opened {scheme}://{}",
+        location.bucket
+    );
+    let store = Arc::new(store);
+    Bucket {
+        store: Arc::clone(&store) as Arc<dyn ObjectStore>,
+        parts: store,
+        place: format!("{scheme}://{}", location.bucket),
+        prefix: location.prefix,
+        requests,
+        about: Arc::new(about),
     }
+}
+
+fn mount(connection: &Connection, path: &str) -> Result<Opened, StoreError> {
+    let read_only = match connection.schema() {
+        Schema::Claim { read_only, .. } | Schema::HostPath { read_only, .. } => read_only,
+        _ => false,
+    };
+    let root = PathBuf::from(path);
+    // Whoever made the folder here would read nothing from it, and write into the container's own disk.
+    if !root.is_dir() {
+        return Err(StoreError::NotMounted { connection: connection.name.clone(), path: root });
+    }
+    Ok(Opened::Volume(Volume { root, read_only }))
 }

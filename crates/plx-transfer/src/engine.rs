@@ -182,9 +182,11 @@ impl Failing {
         if !throttled {
             self.tries = self.tries.saturating_add(1);
         }
-        let time =
-            if error.cause() == Some(Cause::Unreachable) { patience.unreachable } else { patience.time };
-        let by_tries = error.cause() != Some(Cause::Unreachable) && self.tries >= patience.tries;
+        let unreachable = error.cause() == Some(Cause::Unreachable);
+        // Whoever hands out credentials says itself when waiting for it is over.
+        let waiting = error.cause() == Some(Cause::IdentityNotReady);
+        let time = if unreachable { patience.unreachable } else { patience.time };
+        let by_tries = !unreachable && !waiting && self.tries >= patience.tries;
         // A throttled store that serves others serves this one later: patience counts from when it last served anybody.
         let since = if throttled { since.max(succeeded_at.unwrap_or(since)) } else { since };
         if by_tries || since.elapsed() >= time {

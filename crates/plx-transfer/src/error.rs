@@ -1,123 +1,12 @@
 //! Why an object was not moved, and whether trying again can help.
 
-use object_store::client::{HttpError, HttpErrorKind};
-use plx_contract::fault::{self, HttpFault};
+use crate::cause::{Cause, root};
+use plx_contract::fault::{self, IdentityFault};
 use plx_contract::key::UnsafePath;
 use plx_contract::{Class, Classified};
-use std::error::Error;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
-
-/// What a store's refusal means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cause {
-    /// No such object.
-    Absent,
-    /// No such bucket.
-    NoBucket,
-    /// Known, and not allowed.
-    Denied,
-    /// The keys do not fit together.
-    BadSignature,
-    /// The session is over.
-    Expired,
-    /// The clocks differ too much.
-    ClockSkew,
-    /// The bucket is elsewhere.
-    WrongRegion,
-    /// The server's certificate is not trusted.
-    Certificate,
-    /// Asked to slow down, perhaps for so long.
-    Throttled(Option<Duration>),
-    /// No connection.
-    Unreachable,
-    /// Broke in between; the next try may well work.
-    Passing,
-    /// Another version than the one that was planned.
-    Changed,
-    /// A key that cannot be a path here.
-    BadKey,
-    /// Anything else the service refuses for good.
-    Refused,
-}
-
-impl Cause {
-    /// What an error of the store library means.
-    pub fn of(error: &object_store::Error) -> Self {
-        if let Some(fault) = fault::find(error) {
-            return Self::of_fault(fault);
-        }
-        match error {
-            object_store::Error::NotFound { .. } => return Self::Absent,
-            object_store::Error::Precondition { .. } | object_store::Error::NotModified { .. } => {
-                return Self::Changed;
-            }
-            object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => {
-                return Self::Denied;
-            }
-            object_store::Error::InvalidPath { .. } => return Self::BadKey,
-            _ => {}
-        }
-        let text = root(error).to_string();
-        if text.contains("certificate") || text.contains("UnknownIssuer") {
-            return Self::Certificate;
-        }
-        if text.contains("redirect without LOCATION") {
-            return Self::WrongRegion;
-        }
-        if text.contains("non-UTF") || text.contains("invalid path") {
-            return Self::BadKey;
-        }
-        let mut current: Option<&(dyn Error + 'static)> = Some(error);
-        while let Some(error) = current {
-            if let Some(http) = error.downcast_ref::<HttpError>() {
-                return if http.kind() == HttpErrorKind::Connect { Self::Unreachable } else { Self::Passing };
-            }
-            current = error.source();
-        }
-        Self::Passing
-    }
-
-    fn of_fault(fault: &HttpFault) -> Self {
-        match fault.code.as_deref() {
-            Some("NoSuchBucket" | "InvalidBucketName" | "ContainerNotFound") => return Self::NoBucket,
-            Some("SignatureDoesNotMatch" | "InvalidAccessKeyId" | "InvalidSecurity") => {
-                return Self::BadSignature;
-            }
-            Some("ExpiredToken" | "TokenRefreshRequired" | "InvalidToken") => return Self::Expired,
-            Some("RequestTimeTooSkewed" | "RequestExpired") => return Self::ClockSkew,
-            Some(
-                "AuthorizationHeaderMalformed" | "PermanentRedirect" | "IllegalLocationConstraintException",
-            ) => {
-                return Self::WrongRegion;
-            }
-            _ => {}
-        }
-        if fault.is_throttle() {
-            return Self::Throttled(fault.retry_after);
-        }
-        if fault.may_pass() {
-            return Self::Passing;
-        }
-        match fault.status {
-            404 => Self::Absent,
-            412 => Self::Changed,
-            401 | 403 => Self::Denied,
-            409 => Self::Passing, // S3: another writer was there at the same moment.
-            _ => Self::Refused,
-        }
-    }
-}
-
-fn root<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
-    let mut current = error;
-    while let Some(source) = current.source() {
-        current = source;
-    }
-    current
-}
 
 /// An object that was not moved.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -193,9 +82,14 @@ pub enum TransferError {
 }
 
 impl TransferError {
-    pub(crate) fn store(doing: &'static str, at: impl Into<String>, error: &object_store::Error) -> Self {
+    /// The store refused or broke off while this was tried.
+    pub fn store(doing: &'static str, at: impl Into<String>, error: &object_store::Error) -> Self {
         let cause = Cause::of(error);
-        let why = fault::find(error).map_or_else(|| root(error).to_string(), ToString::to_string);
+        let why = match (fault::in_chain::<IdentityFault>(error), fault::find(error)) {
+            (Some(fault), _) => fault.to_string(),
+            (None, Some(fault)) => fault.to_string(),
+            (None, None) => root(error).to_string(),
+        };
         Self::Store { doing, at: at.into(), cause, why: why.replace(['\n', '\r'], " ") }
     }
 
@@ -203,7 +97,8 @@ impl TransferError {
         Self::Store { doing, at: at.into(), cause: Cause::Passing, why: why.into() }
     }
 
-    pub(crate) fn disk(doing: &'static str, path: &Path, error: io::Error) -> Self {
+    /// The disk did.
+    pub fn disk(doing: &'static str, path: &Path, error: io::Error) -> Self {
         Self::Disk { doing, path: path.to_owned(), source: Arc::new(error) }
     }
 
@@ -224,7 +119,10 @@ impl TransferError {
 
     /// True when the same try can succeed a little later.
     pub fn may_pass(&self) -> bool {
-        matches!(self.cause(), Some(Cause::Throttled(_) | Cause::Unreachable | Cause::Passing))
+        matches!(
+            self.cause(),
+            Some(Cause::Throttled(_) | Cause::Unreachable | Cause::IdentityNotReady | Cause::Passing)
+        )
     }
 
     /// True when every other object would fail in the same way.
@@ -245,8 +143,11 @@ impl TransferError {
                     Cause::NoBucket
                         | Cause::BadSignature
                         | Cause::Expired
+                        | Cause::ClockSkew
                         | Cause::WrongRegion
                         | Cause::Certificate
+                        | Cause::Proxy
+                        | Cause::NoIdentity(_)
                 )
             }
             _ => false,
@@ -260,10 +161,12 @@ impl Classified for TransferError {
             Self::Store { cause, .. } => match cause {
                 Cause::Absent | Cause::NoBucket => Class::NotFound,
                 Cause::Denied | Cause::BadSignature | Cause::Expired | Cause::ClockSkew => Class::Denied,
-                Cause::WrongRegion | Cause::Certificate => Class::Config,
+                Cause::WrongRegion | Cause::Certificate | Cause::Proxy => Class::Config,
+                Cause::NoIdentity(class) => *class,
                 Cause::BadKey => Class::Integrity,
                 Cause::Throttled(_)
                 | Cause::Unreachable
+                | Cause::IdentityNotReady
                 | Cause::Passing
                 | Cause::Changed
                 | Cause::Refused => Class::Unavailable,
@@ -290,12 +193,26 @@ impl Classified for TransferError {
                 Cause::Denied => {
                     "grant the connection's keys list and read on the bucket, and write where outputs go"
                 }
-                Cause::BadSignature => "correct the access key and the secret key of the connection",
-                Cause::Expired => "renew the session token",
-                Cause::ClockSkew => "set this machine's clock",
+                Cause::BadSignature => {
+                    "correct the access key and the secret key of the connection, or its token: the store does not know them"
+                }
+                Cause::Expired => "the token is over: renew it, or use a role that renews itself",
+                Cause::ClockSkew => "set the clock of this machine, by NTP",
                 Cause::WrongRegion => "set AWS_REGION to the bucket's region",
                 Cause::Certificate => {
-                    "add the server's CA to the system's, or set AWS_VERIFY_SSL=false to trust anything"
+                    "name the server's CA in POLYAXON_SSL_CA_CERT: it is trusted beside the system's"
+                }
+                Cause::Proxy => {
+                    "check the proxy in HTTPS_PROXY or HTTP_PROXY and its login, or add the host to NO_PROXY"
+                }
+                Cause::NoIdentity(Class::Denied) => {
+                    "check what the source of the credentials allows: the role's trust, the token, the secret"
+                }
+                Cause::NoIdentity(_) => {
+                    "give the connection keys in its secret, or the pod an identity that the source knows"
+                }
+                Cause::IdentityNotReady => {
+                    "the source of the credentials did not answer: check the node's agents"
                 }
                 Cause::Throttled(_) => "the store asks to slow down: try later, or raise PLX_RETRY_SECONDS",
                 Cause::Unreachable => "check the endpoint and that the network reaches it",

@@ -13,6 +13,7 @@
 //! * No result is thrown away.
 
 mod budget;
+mod cause;
 mod copy;
 mod download;
 mod engine;
@@ -28,9 +29,10 @@ mod remove;
 mod upload;
 
 pub use budget::Budget;
+pub use cause::Cause;
 pub use download::{Outcome, download};
 pub use engine::{Engine, Patience, Settings};
-pub use error::{Cause, TransferError};
+pub use error::TransferError;
 pub use pace::Pace;
 pub use place::Place;
 pub use plan::{Plan, Want, WantKind, plan};

@@ -152,8 +152,8 @@ fn throttle_for(seconds: u64) -> Fault {
     Fault::Status(HttpFault {
         status: 503,
         code: Some("SlowDown".to_owned()),
-        message: None,
         retry_after: Some(Duration::from_secs(seconds)),
+        ..HttpFault::default()
     })
 }
 

@@ -5,8 +5,9 @@ use crate::jobs::fswatch;
 use crate::{InitError, say};
 use indicatif::HumanBytes;
 use plx_contract::connection::Catalog;
+use plx_contract::env::SharedEnv;
 use plx_contract::init::Subpath;
-use plx_contract::{Env, Layout, RelPath, env};
+use plx_contract::{Layout, RelPath, env};
 use plx_runtime::{DiskFiles, Report, Stop};
 use plx_transfer::{Want, WantKind};
 use std::path::PathBuf;
@@ -52,7 +53,7 @@ pub struct Job {
 ///
 /// # Errors
 /// When the connection cannot be used, an input is missing or refused, or the target cannot be written.
-pub async fn run(job: &Job, env: &impl Env, stop: &Stop) -> Result<Report, InitError> {
+pub async fn run(job: &Job, env: &impl SharedEnv, stop: &Stop) -> Result<Report, InitError> {
     let catalog = Catalog::from_env(env)?;
     let connection = catalog.find(&job.connection)?;
     let opened = plx_store::open(connection, env, &DiskFiles)?;

@@ -9,7 +9,8 @@ use crate::jobs::fswatch;
 use crate::{InitError, cli::CommonArgs, say};
 use clap::Args;
 use plx_contract::connection::Catalog;
-use plx_contract::{Env, Layout, RelPath};
+use plx_contract::env::SharedEnv;
+use plx_contract::{Layout, RelPath};
 use plx_runtime::{DiskFiles, Report, Stop};
 use plx_transfer::{Want, WantKind};
 use std::path::{Path, PathBuf};
@@ -57,7 +58,7 @@ impl PathArgs {
 ///
 /// # Errors
 /// As [`crate::jobs::artifacts::run`].
-pub async fn run(args: PathArgs, env: &impl Env, stop: &Stop) -> Result<Report, InitError> {
+pub async fn run(args: PathArgs, env: &impl SharedEnv, stop: &Stop) -> Result<Report, InitError> {
     let missing = |flag| InitError::Argument { flag, reason: "it is needed".to_owned() };
     let catalog = Catalog::from_env(env)?;
     let connection = catalog.find(args.connection_name.as_deref().ok_or(missing("--connection-name"))?)?;

@@ -37,7 +37,16 @@ fn a_bucket_needs_its_keys_and_keeps_its_endpoint() {
     assert!(failure.message.contains("AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"), "{}", failure.message);
     let failure = choose(&bucket, &vars(&[("AWS_ACCESS_KEY_ID", "K")])).expect_err("half the keys");
     assert!(failure.message.contains("AWS_SECRET_ACCESS_KEY is not"), "{}", failure.message);
-    assert_eq!(choose(&["--store", "gs://b"], &vars(&[])).expect_err("later").class, Class::Config);
+    choose(&bucket, &vars(&[("AWS_PROFILE", "work")])).expect("a profile says where to look");
+    for (url, kind) in [("gs://b/p", "gcs"), ("wasbs://c@a.blob.core.windows.net/p", "wasb")] {
+        let stores = choose(&["--store", url], &vars(&[])).expect("a store");
+        let json = serde_json::to_value(stores.store()).expect("JSON");
+        assert_eq!((&json["kind"], &json["schema"]["bucket"]), (&kind.into(), &url.into()));
+        let failure = choose(&["--store", url, "--region", "r"], &vars(&[])).expect_err("an s3 setting");
+        assert_eq!(failure.class, Class::Usage);
+    }
+    assert_eq!(choose(&["--store", "ftp://b"], &vars(&[])).expect_err("no store").class, Class::Config);
+    assert_eq!(choose(&["--store", "gs://"], &vars(&[])).expect_err("no bucket").class, Class::Usage);
     let failure = choose(&["--store", "d", "--region", "r"], &vars(&[])).expect_err("a folder has no region");
     assert_eq!(failure.class, Class::Usage);
 }

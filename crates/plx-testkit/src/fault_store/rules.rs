@@ -72,7 +72,7 @@ impl Fault {
 
     /// A status and the service's code.
     pub fn status(status: u16, code: &str) -> Self {
-        Fault::Status(HttpFault { status, code: Some(code.to_owned()), message: None, retry_after: None })
+        Fault::Status(HttpFault { status, code: Some(code.to_owned()), ..HttpFault::default() })
     }
 
     /// The error to answer with; `None` for those faults that answer nothing or something else.
