@@ -2,7 +2,7 @@
 
 use crate::InitError;
 use crate::jobs::artifacts::{Inputs, Job, Options};
-use crate::jobs::{artifacts, fswatch, path};
+use crate::jobs::{artifacts, doctor, fswatch, path};
 use clap::{Args, Parser, Subcommand};
 use plx_contract::init::{Artifacts, Subpath};
 use plx_runtime::{Failure, ProcessEnv, Report, Stop};
@@ -29,7 +29,21 @@ enum Command {
     Path(path::PathArgs),
     /// Records a folder in the artifacts root's `.fs`, so that the sidecar does not store it again.
     Fswatch(fswatch::FswatchArgs),
+    /// Tells whether connections work: credentials, endpoint, trust, region, clock, and every kind of request.
+    #[command(after_help = DOCTOR_HELP)]
+    Doctor(doctor::DoctorArgs),
 }
+
+const DOCTOR_HELP: &str = "\
+It writes below a scratch prefix of the connection and deletes what it wrote; with --read-only it only looks. What it
+prints names the source of each credential, never the credential.
+
+Examples:
+  One connection, then all of POLYAXON_CONNECTIONS_CATALOG:
+    plx-init doctor --connection datasets
+    plx-init doctor
+  An input that may not be written to, for a program to read:
+    plx-init doctor --connection datasets --read-only --json";
 
 const ARTIFACTS_HELP: &str = "\
 Examples:
@@ -106,6 +120,7 @@ impl Cli {
             Command::Artifacts(args) => artifacts::run(&args.job()?, &env, &stop).await?,
             Command::Path(args) => path::run(args, &env, &stop).await?,
             Command::Fswatch(args) => fswatch::run(&args, &env)?,
+            Command::Doctor(args) => doctor::run(&args, &env, &stop).await?,
         })
     }
 }

@@ -100,7 +100,7 @@ fn picture(plan: &Plan, remote: &Remote, target: &Path) -> String {
 }
 
 /// Free bytes of the file system that a folder is on, or will be on.
-fn free_below(target: &Path) -> Option<u64> {
+pub(crate) fn free_below(target: &Path) -> Option<u64> {
     let there = target.ancestors().find(|path| path.exists())?;
     let stat = rustix::fs::statvfs(there).ok()?;
     Some(stat.f_bavail.saturating_mul(stat.f_frsize))
