@@ -12,6 +12,8 @@ mod gcs;
 mod identity;
 mod location;
 mod open;
+#[cfg(test)]
+mod reference;
 mod s3;
 mod setting;
 mod signing;

@@ -26,6 +26,8 @@ use std::sync::Arc;
 use url::Url;
 
 mod connection_string;
+#[cfg(test)]
+mod reference;
 
 const ENDPOINT: &str = "AZURE_STORAGE_ENDPOINT";
 const SAS: &[&str] = &["AZURE_SAS_TOKEN", "AZURE_STORAGE_SAS_TOKEN"];

@@ -2,6 +2,8 @@
 
 mod container;
 mod profile;
+#[cfg(test)]
+mod reference;
 mod signer;
 mod sources;
 mod sts;

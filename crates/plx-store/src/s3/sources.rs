@@ -123,7 +123,8 @@ impl Sources {
         .into())
     }
 
-    fn keys(&self) -> Result<Option<Aws>, StoreError> {
+    /// The connection's own keys.
+    pub fn keys(&self) -> Result<Option<Aws>, StoreError> {
         let (id, secret) = match (self.setting.find(ID)?, self.setting.find(SECRET)?) {
             (Some(id), Some(secret)) => (id, secret),
             (Some(id), None) => return Err(self.setting.partial(&id, ID, SECRET).into()),
