@@ -115,7 +115,9 @@ async fn a_disk_that_fills_up_in_the_middle_ends_it_and_leaves_only_whole_files(
     let first = &outcome.failed[0];
     assert_eq!(first.class(), Class::CannotWrite, "{first:?}");
     assert!(first.next_step().unwrap().contains("more space"), "{first:?}");
-    assert!(outcome.failed.len() < 100, "{} errors that all say the same", outcome.failed.len());
+    // At most what was under way at that moment.
+    let said = outcome.failed.len();
+    assert!(said <= Settings::WORKERS + 1, "{said} errors that all say the same");
     assert!(store.count(Op::Get) < 2000, "{} objects were asked for", store.count(Op::Get));
     let there = Snapshot::of(&disk.path()).unwrap();
     assert_eq!(there.files.len() as u64, outcome.objects);

@@ -6,8 +6,15 @@
 use crate::Class;
 use std::time::Duration;
 
-/// A difference of two clocks from which on it is told: signatures are refused from 15 minutes on, tokens from 5.
+/// A difference of two clocks from which on it is told: tokens are refused from five minutes on.
 pub const SKEW_SECONDS: i64 = 240;
+/// Signatures are refused from fifteen minutes on.
+const SIGNATURE_SKEW_SECONDS: i64 = 840;
+
+/// Our own code for a page for people where a service should have answered.
+pub const WEB_PAGE: &str = "WebPage";
+/// Our own code for a redirect to another place, which nobody may follow with a signature.
+pub const MOVED: &str = "Moved";
 
 /// An error answer of an HTTP service.
 #[derive(Debug, Clone, Default, PartialEq, Eq, thiserror::Error)]
@@ -82,9 +89,12 @@ impl HttpFault {
         self.status == 401 || self.code.as_deref().is_some_and(|code| CODES.contains(&code))
     }
 
-    /// The two clocks differ so much that it explains a refusal.
-    pub fn is_skewed(&self) -> bool {
-        self.skew_seconds.is_some_and(|skew| skew.abs() >= SKEW_SECONDS)
+    /// The two clocks differ so much that it explains this refusal, whatever name it goes by.
+    pub fn is_of_the_clock(&self) -> bool {
+        let skew = self.skew_seconds.unwrap_or(0).abs();
+        self.code.as_deref() == Some("RequestTimeTooSkewed")
+            || (self.is_about_the_credential() && skew >= SKEW_SECONDS)
+            || (self.status == 403 && skew >= SIGNATURE_SKEW_SECONDS)
     }
 
     /// The same request may well be answered a little later.

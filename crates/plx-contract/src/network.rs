@@ -32,6 +32,8 @@ pub const METADATA_HOSTS: &[&str] = &[
 /// Certificates to trust beside the system's.
 #[derive(Clone, PartialEq, Eq)]
 pub struct CaBundle {
+    /// The variable that named it.
+    pub variable: &'static str,
     /// The file they came from.
     pub path: PathBuf,
     /// PEM text.
@@ -110,6 +112,25 @@ impl Network {
         all.join(",")
     }
 
+    /// Whether a host and port are reached directly by the two forms of `NO_PROXY` that HTTP clients disagree about: `*`,
+    /// and `HOST:PORT` or `.DOMAIN:PORT`. Hosts, domains, addresses and networks alone are the client's own business.
+    pub fn is_direct(&self, host: &str, port: u16) -> bool {
+        let list = self.no_proxy.as_deref().unwrap_or_default();
+        list.split(',').map(str::trim).any(|entry| {
+            if entry == "*" {
+                return true;
+            }
+            let Some((name, number)) = entry.rsplit_once(':') else { return false };
+            let name = name.trim_matches(['[', ']']).to_ascii_lowercase();
+            let host = host.trim_matches(['[', ']']).to_ascii_lowercase();
+            let named = match name.strip_prefix('.') {
+                Some(domain) => host == domain || host.ends_with(&name),
+                None => host == name || host.ends_with(&format!(".{name}")),
+            };
+            named && number.parse() == Ok(port)
+        })
+    }
+
     /// The proxy that a URL of this scheme would go through, `NO_PROXY` apart.
     pub fn proxy_for(&self, scheme: &str) -> Option<&Proxy> {
         if scheme == "https" { self.https_proxy.as_ref() } else { self.http_proxy.as_ref() }
@@ -136,7 +157,7 @@ pub fn ca_bundle(
     if !pem.contains("-----BEGIN CERTIFICATE-----") {
         return Err(wrong("it holds no certificate in PEM form".to_owned()));
     }
-    Ok(CaBundle { path: PathBuf::from(path), pem })
+    Ok(CaBundle { variable, path: PathBuf::from(path), pem })
 }
 
 /// A network setting that cannot be used.
@@ -227,11 +248,26 @@ mod tests {
     }
 
     #[test]
+    fn a_star_and_a_port_mean_what_they_say() {
+        let direct = |list: &str, host: &str, port| {
+            read(&[("NO_PROXY", list)], &[]).expect("a network").is_direct(host, port)
+        };
+        assert!(direct("a,*", "10.0.0.1", 80));
+        assert!(direct("minio:9000", "minio", 9000) && !direct("minio:9000", "minio", 9001));
+        assert!(direct(".svc:9000", "Minio.ns.svc", 9000) && !direct(".svc:9000", "osvc", 9000));
+        assert!(direct("[::1]:9000", "[::1]", 9000) && direct("127.0.0.1:1", "127.0.0.1", 1));
+        assert!(!direct("minio,10.0.0.0/8", "minio", 9000), "left to the client");
+    }
+
+    #[test]
     fn a_ca_file_is_there_and_holds_certificates() {
         let pem = "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n";
         let files = [("/ca.pem", pem), ("/other", "hunter2")];
         let network = read(&[(env::SSL_CA_CERT, "/ca.pem")], &files).expect("a network");
-        assert_eq!(network.ca, [CaBundle { path: "/ca.pem".into(), pem: pem.to_owned() }]);
+        assert_eq!(
+            network.ca,
+            [CaBundle { variable: env::SSL_CA_CERT, path: "/ca.pem".into(), pem: pem.to_owned() }]
+        );
         for (path, word) in [("/none", "no such file"), ("/other", "no certificate")] {
             let error = read(&[(env::SSL_CA_CERT, path)], &files).expect_err(path);
             assert!(error.to_string().contains(word) && error.to_string().contains(path), "{error}");

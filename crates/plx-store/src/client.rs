@@ -6,6 +6,7 @@ use object_store::client::{HttpClient, HttpConnector, HttpService};
 use plx_contract::network::{Network, NetworkError, Proxy};
 use std::sync::Arc;
 use std::time::Duration;
+use url::Url;
 
 const USER_AGENT: &str = concat!("plx-runtime/", env!("CARGO_PKG_VERSION"));
 /// Of a store, as in the other tools.
@@ -26,24 +27,32 @@ pub(crate) struct Wire {
 }
 
 impl Wire {
-    /// The client of a store. `plain` promises that only `http://` URLs are asked, so that a container without a CA
-    /// bundle can do it too.
-    pub fn store(&self, plain: bool) -> Result<reqwest::Client, StoreError> {
+    /// The client of a store at a URL.
+    pub fn store(&self, url: &Url) -> Result<reqwest::Client, StoreError> {
         // The time of a whole request depends on its size: plx-transfer bounds it, by progress.
-        let builder = self.builder(plain)?.connect_timeout(CONNECT).pool_max_idle_per_host(256);
-        self.built(builder)
+        let builder = self.through(self.builder(url), url)?;
+        self.built(builder.connect_timeout(CONNECT).pool_max_idle_per_host(256))
     }
 
-    /// The client of what hands out credentials.
-    pub fn identity(&self) -> Result<reqwest::Client, StoreError> {
-        let builder = self.builder(false)?.connect_timeout(IDENTITY_CONNECT).timeout(IDENTITY_WHOLE);
-        self.built(builder)
+    /// The client of a service that hands out credentials.
+    pub fn identity(&self, url: &Url) -> Result<reqwest::Client, StoreError> {
+        let builder = self.through(self.builder(url), url)?;
+        self.built(builder.connect_timeout(IDENTITY_CONNECT).timeout(IDENTITY_WHOLE))
+    }
+
+    /// The client of what hands out credentials on this machine. A proxy would answer with the identity of its own, and
+    /// read what is handed out.
+    pub fn agent(&self, url: &Url) -> Result<reqwest::Client, StoreError> {
+        self.built(self.builder(url)?.connect_timeout(IDENTITY_CONNECT).timeout(IDENTITY_WHOLE))
     }
 
     /// The proxy that a URL is reached through, without its password; none when it is reached directly.
-    pub fn proxy_of(&self, url: &url::Url) -> Option<String> {
+    pub fn proxy_of(&self, url: &Url) -> Option<String> {
         let network = &self.network;
         let proxy = network.proxy_for(url.scheme())?;
+        if self.is_direct(url) {
+            return None;
+        }
         // The same matcher that the client has inside.
         let matcher = hyper_util::client::proxy::matcher::Matcher::builder()
             .all(proxy.url())
@@ -53,8 +62,12 @@ impl Wire {
         Some(format!("{} ({})", proxy.host(), proxy.variable))
     }
 
-    fn builder(&self, plain: bool) -> Result<reqwest::ClientBuilder, StoreError> {
-        let mut builder = reqwest::Client::builder()
+    fn is_direct(&self, url: &Url) -> bool {
+        self.network.is_direct(url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or(0))
+    }
+
+    fn builder(&self, url: &Url) -> Result<reqwest::ClientBuilder, StoreError> {
+        let builder = reqwest::Client::builder()
             .user_agent(USER_AGENT)
             // HTTP/2 puts all transfers of a host into one connection, and that is slower for large ones.
             .http1_only()
@@ -63,6 +76,32 @@ impl Wire {
             // Nothing of the process environment: the settings come from the container's own.
             .no_proxy()
             .danger_accept_invalid_certs(!self.verify);
+        let mut certificates = Vec::new();
+        for bundle in &self.network.ca {
+            let parsed = reqwest::Certificate::from_pem_bundle(bundle.pem.as_bytes())
+                .map_err(|_| StoreError::Ca { variable: bundle.variable, path: bundle.path.clone() })?;
+            certificates.extend(parsed);
+        }
+        // A container without a CA bundle can speak plain HTTP, as long as nothing else is asked of it.
+        let tls_proxy =
+            self.network.http_proxy.as_ref().is_some_and(|proxy| proxy.url().starts_with("https:"));
+        Ok(if url.scheme() == "http" && !tls_proxy {
+            builder.tls_certs_only(certificates)
+        } else {
+            builder.tls_certs_merge(certificates)
+        })
+    }
+
+    /// Puts the proxies in between that a URL is to be reached through.
+    fn through(
+        &self,
+        builder: Result<reqwest::ClientBuilder, StoreError>,
+        url: &Url,
+    ) -> Result<reqwest::ClientBuilder, StoreError> {
+        let mut builder = builder?;
+        if self.is_direct(url) {
+            return Ok(builder);
+        }
         let network = &self.network;
         let direct = reqwest::NoProxy::from_string(&network.direct());
         let wrong = |proxy: &Proxy| NetworkError::Proxy { variable: proxy.variable };
@@ -74,18 +113,7 @@ impl Wire {
             let made = reqwest::Proxy::https(proxy.url()).map_err(|_| wrong(proxy))?;
             builder = builder.proxy(made.no_proxy(direct));
         }
-        let mut certificates = Vec::new();
-        for bundle in &network.ca {
-            let parsed = reqwest::Certificate::from_pem_bundle(bundle.pem.as_bytes())
-                .map_err(|error| StoreError::Ca { path: bundle.path.clone(), source: error.without_url() })?;
-            certificates.extend(parsed);
-        }
-        let https_proxy = network.http_proxy.as_ref().is_some_and(|proxy| proxy.url().starts_with("https:"));
-        Ok(if plain && !https_proxy {
-            builder.tls_certs_only(certificates)
-        } else {
-            builder.tls_certs_merge(certificates)
-        })
+        Ok(builder)
     }
 
     fn built(&self, builder: reqwest::ClientBuilder) -> Result<reqwest::Client, StoreError> {

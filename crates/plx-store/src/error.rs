@@ -28,8 +28,10 @@ pub enum StoreError {
         /// The form that was wanted.
         wanted: &'static str,
     },
-    /// Its endpoint is no URL.
-    #[error("connection `{connection}`: the endpoint `{endpoint}` ({key}) is no URL")]
+    /// Its endpoint cannot be used.
+    #[error(
+        "connection `{connection}`: the endpoint `{endpoint}` ({key}) is no plain URL: scheme, host, port and path, without a user"
+    )]
     Endpoint {
         /// The connection.
         connection: String,
@@ -42,13 +44,12 @@ pub enum StoreError {
     #[error(transparent)]
     Network(#[from] NetworkError),
     /// A file of certificates is none.
-    #[error("{} holds no certificates that can be read", path.display())]
+    #[error("{variable}: {} holds a certificate that cannot be read", path.display())]
     Ca {
+        /// The variable that named it.
+        variable: &'static str,
         /// The file.
         path: std::path::PathBuf,
-        /// Why.
-        #[source]
-        source: reqwest::Error,
     },
     /// A path that does not lie in the connection.
     #[error("`{path}` does not lie in connection `{connection}` ({root})")]
@@ -103,6 +104,9 @@ impl Classified for StoreError {
             Self::Network(error) => error.next_step(),
             Self::Ca { .. } => Some("name a file of certificates in PEM form".to_owned()),
             Self::Bucket { .. } => Some("correct the connection's schema".to_owned()),
+            Self::Endpoint { key, .. } if key.starts_with("AZURE") => {
+                Some(format!("set {key} to something like https://ACCOUNT.blob.core.windows.net"))
+            }
             Self::Endpoint { key, .. } => Some(format!("set {key} to something like http://minio:9000")),
             Self::Outside { root, .. } => Some(format!("name a path that begins with {root}")),
             Self::NotMounted { path, .. } => {

@@ -6,7 +6,7 @@
 use futures::StreamExt;
 use http::HeaderMap;
 use object_store::client::HttpResponse;
-use plx_contract::fault::HttpFault;
+use plx_contract::fault::{HttpFault, MOVED, WEB_PAGE};
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -31,17 +31,44 @@ pub(crate) async fn fault_of(response: HttpResponse) -> HttpFault {
             break;
         }
     }
-    let said = said(&String::from_utf8_lossy(&text));
-    let moved = header(&head.headers, "location").filter(|_| head.status.is_redirection());
+    let text = String::from_utf8_lossy(&text);
+    let said = said(&text);
+    let region = header(&head.headers, "x-amz-bucket-region").map(str::to_owned).or(said.region);
+    let moved =
+        header(&head.headers, "location").filter(|_| head.status.is_redirection() && region.is_none());
+    // Where a service would have said that it knows no such thing, a web server shows a page.
+    let is_page = is_web_page(&head.headers)
+        && matches!(head.status.as_u16(), 404 | 405)
+        && text.to_ascii_lowercase().contains("<html");
+    let ours = if is_page { Some(WEB_PAGE) } else { moved.map(|_| MOVED) };
     HttpFault {
         status: head.status.as_u16(),
-        code: said.code.or_else(|| header(&head.headers, "x-ms-error-code").map(str::to_owned)),
+        code: said
+            .code
+            .or_else(|| header(&head.headers, "x-ms-error-code").map(str::to_owned))
+            .or_else(|| ours.map(str::to_owned)),
         message: said.message.or_else(|| moved.map(|to| format!("moved to {}", origin(to)))),
         retry_after: header(&head.headers, "retry-after")
             .and_then(|text| text.trim().parse().ok())
             .map(Duration::from_secs),
-        region: header(&head.headers, "x-amz-bucket-region").map(str::to_owned).or(said.region),
+        region,
         skew_seconds: skew(&head.headers),
+    }
+}
+
+/// The answer is for people.
+pub(crate) fn is_web_page(headers: &HeaderMap) -> bool {
+    header(headers, "content-type").is_some_and(|kind| kind.trim_start().starts_with("text/html"))
+}
+
+/// A listing that is a page: a captive portal, or a web server where a store should be.
+pub(crate) fn page_for_a_listing(response: &HttpResponse) -> HttpFault {
+    HttpFault {
+        status: response.status().as_u16(),
+        code: Some(WEB_PAGE.to_owned()),
+        message: Some("a web page in place of a listing".to_owned()),
+        skew_seconds: skew(response.headers()),
+        ..HttpFault::default()
     }
 }
 
@@ -110,6 +137,10 @@ fn said(body: &str) -> Said {
     Said {
         code: code.filter(|code| !code.is_empty()),
         message: message.map(|message| {
+            // What a service adds for its own support says nothing here.
+            let message = ["RequestId:", " Trace ID:"].iter().fold(message.as_str(), |text, noise| {
+                text.split_once(noise).map_or(text, |(words, _)| words)
+            });
             let mut line = message.split_whitespace().collect::<Vec<_>>().join(" ");
             line.truncate(line.floor_char_boundary(MESSAGE_LIMIT));
             line

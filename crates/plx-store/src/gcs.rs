@@ -7,8 +7,9 @@
 
 use crate::about::About;
 use crate::client::{Ready, Wire};
-use crate::identity::{Fixed, Identity, Resolved, Source};
+use crate::identity::{Credentials, Fixed, Identity, Resolved, Source};
 use crate::location::Location;
+use crate::open::Client;
 use crate::s3::no_retries;
 use crate::setting::Setting;
 use crate::signing::{Asking, SignError, Signer, Signing};
@@ -33,7 +34,7 @@ const DEFAULT_URL: &str = "https://storage.googleapis.com";
 pub(crate) fn client(
     setting: &Setting,
     location: &Location,
-) -> Result<(GoogleCloudStorage, Arc<Requests>, About), StoreError> {
+) -> Result<Client<GoogleCloudStorage>, StoreError> {
     let wire = Wire { connection: setting.name().to_owned(), network: setting.network()?, verify: true };
     let found = Sources { setting: setting.clone(), wire: wire.clone() };
     let base = found.key()?.and_then(|key| key.base_url());
@@ -44,9 +45,11 @@ pub(crate) fn client(
         None => Url::parse(DEFAULT_URL).expect("a constant is a URL"),
     };
     let (identity, source) = Identity::new(move || found.resolve())?;
+    let identity = Arc::new(identity);
+    let credentials = Arc::clone(&identity) as Arc<dyn Credentials>;
     let requests = Arc::<Requests>::default();
     let signing = Signing {
-        client: wire.store(address.scheme() == "http")?,
+        client: wire.store(&address)?,
         signer: Bearer { identity },
         requests: Arc::clone(&requests),
     };
@@ -65,7 +68,7 @@ pub(crate) fn client(
         })?;
     let about = About {
         proxy: wire.proxy_of(&address),
-        endpoint: address.origin().ascii_serialization(),
+        endpoint: address.as_str().trim_end_matches('/').to_owned(),
         endpoint_from: base.map(|_| "gcs_base_url of the key".to_owned()),
         addressing: None,
         region: None,
@@ -75,12 +78,12 @@ pub(crate) fn client(
         verify: true,
         ca: wire.network.ca.iter().map(|bundle| bundle.path.clone()).collect(),
     };
-    Ok((store, requests, about))
+    Ok(Client { store, requests, about, credentials })
 }
 
 #[derive(Debug)]
 struct Bearer {
-    identity: Identity<GcpCredential>,
+    identity: Arc<Identity<GcpCredential>>,
 }
 
 #[async_trait]
@@ -165,7 +168,13 @@ impl Sources {
                 .into());
             }
         };
-        let builder = if asks { builder.with_http_connector(self.asking()?) } else { builder };
+        let builder = if asks {
+            let url = Url::parse("https://accounts.google.com").expect("a constant is a URL");
+            let asking = Asking { client: self.wire.identity(&url)?, google: None };
+            builder.with_http_connector(Ready(Arc::new(asking)))
+        } else {
+            builder
+        };
         let store = builder.build().map_err(|error| {
             // The library repeats what it read; only the kind of mistake is passed on.
             let why = if kind == "service_account" {
@@ -195,6 +204,7 @@ impl Sources {
             StoreError::Client { connection: self.setting.name().to_owned(), source: Box::new(source) }
         })?;
         let host = self.metadata_host().unwrap_or_else(|| "metadata.google.internal".to_owned());
+        let host = crate::s3::without_userinfo(&host);
         Ok(Resolved {
             provider: Arc::clone(store.credentials()),
             source: Source {
@@ -217,13 +227,14 @@ impl Sources {
 
     fn asking(&self) -> Result<Ready, StoreError> {
         let google = match self.metadata_host() {
-            Some(host) => Some(host.parse().map_err(|_| {
+            Some(host) => Some(host.parse().ok().filter(|_| !host.contains('@')).ok_or_else(|| {
                 let next = "set it to HOST or HOST:PORT";
                 self.setting.malformed("GCE_METADATA_HOST".to_owned(), "is no host", next)
             })?),
             None => None,
         };
-        Ok(Ready(Arc::new(Asking { client: self.wire.identity()?, google })))
+        let url = Url::parse("http://metadata.google.internal").expect("a constant is a URL");
+        Ok(Ready(Arc::new(Asking { client: self.wire.agent(&url)?, google })))
     }
 
     fn context_file(&self) -> PathBuf {

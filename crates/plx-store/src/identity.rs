@@ -39,6 +39,23 @@ pub(crate) struct Source {
     pub last_resort: bool,
 }
 
+/// Whether there is anything to ask with; for people who want to know that alone.
+#[async_trait]
+pub trait Credentials: fmt::Debug + Send + Sync {
+    /// Asks the source, as a request would.
+    ///
+    /// # Errors
+    /// When it gives nothing.
+    async fn check(&self) -> Result<(), IdentityFault>;
+}
+
+#[async_trait]
+impl<C: PartialEq + Send + Sync + 'static> Credentials for Identity<C> {
+    async fn check(&self) -> Result<(), IdentityFault> {
+        self.get().await.map(drop)
+    }
+}
+
 type Resolve<C> = Box<dyn Fn() -> Result<Resolved<C>, StoreError> + Send + Sync>;
 
 /// The credentials of one connection.
@@ -175,7 +192,15 @@ fn fault(source: &Source, error: &object_store::Error, early: bool) -> IdentityF
     let (class, passing, why) = match in_chain::<HttpFault>(error) {
         // Metadata proxies answer 404 until they know the pod.
         Some(http) if http.may_pass() || http.status == 404 => (Class::Unavailable, true, http.to_string()),
+        Some(http) if http.status == 407 => (Class::Config, false, format!("the proxy refuses: {http}")),
         Some(http) => (Class::Denied, false, http.to_string()),
+        // What waiting does not cure.
+        None if ["certificate", "UnknownIssuer", "proxy", "tunnel"]
+            .iter()
+            .any(|word| root(error).contains(word)) =>
+        {
+            (Class::Config, false, root(error))
+        }
         None => {
             let passing = in_chain::<object_store::client::HttpError>(error).is_some();
             (if passing { Class::Unavailable } else { Class::Config }, passing, root(error))

@@ -20,5 +20,6 @@ mod signing;
 
 pub use about::About;
 pub use error::StoreError;
+pub use identity::Credentials;
 pub use open::{Bucket, Opened, Volume, open, open_at};
 pub use signing::Requests;

@@ -1,5 +1,6 @@
 //! Opening a connection.
 
+use crate::identity::Credentials;
 use crate::location::Location;
 use crate::setting::Setting;
 use crate::{About, Requests, StoreError, azure, gcs, s3};
@@ -37,6 +38,8 @@ pub struct Bucket {
     pub requests: Arc<Requests>,
     /// What it was opened with.
     pub about: Arc<About>,
+    /// What it is asked with.
+    pub credentials: Arc<dyn Credentials>,
 }
 
 /// A mounted folder.
@@ -74,7 +77,15 @@ pub fn open(
     files: &impl SharedFiles,
 ) -> Result<Opened, StoreError> {
     let store_path = connection.store_path()?;
-    open_bucket_or_mount(&Setting::new(connection, env, files), &store_path)
+    open_bucket_or_mount(&Setting::new(connection, env, files), &store_path).map_err(|error| match error {
+        // Here it is the schema's own path, not that of an input.
+        StoreError::Path(_) => StoreError::Bucket {
+            connection: connection.name.clone(),
+            bucket: store_path,
+            wanted: "a path without `..`",
+        },
+        other => other,
+    })
 }
 
 /// Opens the connection that `path` lies in, as a script's `--path-from` names it: the store path and what follows.
@@ -116,31 +127,31 @@ fn open_bucket_or_mount(setting: &Setting, path: &str) -> Result<Opened, StoreEr
     let bucket = match connection.kind {
         Kind::S3 => {
             let location = Location::parse(connection, path)?;
-            let (store, requests, about) = s3::client(setting, &location)?;
-            bucket("s3", store, location, requests, about)
+            bucket("s3", s3::client(setting, &location)?, location)
         }
         Kind::Gcs => {
             let location = Location::parse(connection, path)?;
-            let (store, requests, about) = gcs::client(setting, &location)?;
-            bucket("gs", store, location, requests, about)
+            bucket("gs", gcs::client(setting, &location)?, location)
         }
         Kind::Wasb => {
             let location = Location::parse(connection, path)?;
-            let (store, requests, about) = azure::client(setting, &location)?;
-            bucket("wasb", store, location, requests, about)
+            bucket("wasb", azure::client(setting, &location)?, location)
         }
         _ => return mount(connection, path),
     };
     Ok(Opened::Bucket(bucket))
 }
 
-fn bucket<S: ObjectStore + MultipartStore>(
-    scheme: &str,
-    store: S,
-    location: Location,
-    requests: Arc<Requests>,
-    about: About,
-) -> Bucket {
+/// What each cloud makes of a connection.
+pub(crate) struct Client<S> {
+    pub store: S,
+    pub requests: Arc<Requests>,
+    pub about: About,
+    pub credentials: Arc<dyn Credentials>,
+}
+
+fn bucket<S: ObjectStore + MultipartStore>(scheme: &str, client: Client<S>, location: Location) -> Bucket {
+    let Client { store, requests, about, credentials } = client;
     tracing::debug!(
         endpoint = about.endpoint,
         credential = about.credential,
@@ -155,6 +166,7 @@ fn bucket<S: ObjectStore + MultipartStore>(
         prefix: location.prefix,
         requests,
         about: Arc::new(about),
+        credentials,
     }
 }
 

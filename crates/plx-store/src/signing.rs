@@ -1,7 +1,7 @@
 //! The one place where requests are signed and sent. Signing here and not in object_store is what makes it possible to
 //! answer a refusal: with a new credential, in the bucket's own region, or by asking what a bodiless answer meant.
 
-use crate::faults::{fault_of, is_refusal, skew};
+use crate::faults::{fault_of, is_refusal, is_web_page, page_for_a_listing, skew};
 use async_trait::async_trait;
 use http::{Method, header};
 use object_store::client::{HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService};
@@ -92,7 +92,9 @@ impl<S: Signer> Signing<S> {
     /// with them.
     async fn meant(&self, asked: &HttpRequest, refusal: HttpResponse) -> HttpFault {
         let fault = fault_of(refusal).await;
-        if asked.method() != Method::HEAD || fault.code.is_some() {
+        // Azure puts its code into a header, and the words that tell causes apart into the body.
+        let is_told = fault.code.is_some() && !matches!(fault.status, 401 | 403);
+        if asked.method() != Method::HEAD || fault.message.is_some() || is_told {
             return fault;
         }
         let mut again = asked.clone();
@@ -110,6 +112,11 @@ impl<S: Signer> Signing<S> {
     }
 }
 
+fn is_listing(request: &HttpRequest) -> bool {
+    let query = request.uri().query().unwrap_or_default();
+    request.method() == Method::GET && (query.contains("list-type=2") || query.contains("comp=list"))
+}
+
 #[async_trait]
 impl<S: Signer> HttpService for Signing<S> {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
@@ -120,6 +127,9 @@ impl<S: Signer> HttpService for Signing<S> {
             let generation = self.signed(&mut signed).await?;
             let response = self.send(signed).await?;
             if !is_refusal(response.status()) {
+                if is_listing(&request) && is_web_page(response.headers()) {
+                    return Err(HttpError::new(HttpErrorKind::Unknown, page_for_a_listing(&response)));
+                }
                 return Ok(response);
             }
             self.requests.refused.fetch_add(1, Ordering::Relaxed);

@@ -25,6 +25,8 @@ pub enum Cause {
     WrongRegion,
     /// The server's certificate is not trusted.
     Certificate,
+    /// What answers is no object store, or speaks otherwise than it was spoken to.
+    NotAStore,
     /// A proxy stands in between and lets nobody through.
     Proxy,
     /// There is nothing to ask with, and waiting will not change that. With the failure's class.
@@ -57,6 +59,7 @@ impl Cause {
             Self::ClockSkew => "clock-skew",
             Self::WrongRegion => "wrong-region",
             Self::Certificate => "certificate",
+            Self::NotAStore => "not-a-store",
             Self::Proxy => "proxy",
             Self::NoIdentity(_) => "no-credentials",
             Self::IdentityNotReady => "credentials-not-ready",
@@ -95,6 +98,10 @@ impl Cause {
         if text.contains("proxy") || text.contains("tunnel") {
             return Self::Proxy;
         }
+        // TLS where none was meant, and none where it was.
+        if text.contains("invalid HTTP version") || text.contains("InvalidContentType") {
+            return Self::NotAStore;
+        }
         if text.contains("non-UTF") || text.contains("invalid path") {
             return Self::BadKey;
         }
@@ -110,10 +117,7 @@ impl Cause {
 
     /// What an error answer means.
     pub fn of_fault(fault: &HttpFault) -> Self {
-        // A clock that is off explains every refusal of a signature or a token, whatever name it goes by.
-        if fault.code.as_deref() == Some("RequestTimeTooSkewed")
-            || (fault.is_skewed() && (fault.is_about_the_credential() || fault.status == 403))
-        {
+        if fault.is_of_the_clock() {
             return Self::ClockSkew;
         }
         // Azure has one code for whatever is wrong with a credential, and says in words what it is.
@@ -154,6 +158,9 @@ impl Cause {
                 | "IllegalLocationConstraintException",
             ) => return Self::WrongRegion,
             _ => {}
+        }
+        if matches!(fault.code.as_deref(), Some(fault::WEB_PAGE | fault::MOVED)) {
+            return Self::NotAStore;
         }
         if fault.status == 407 {
             return Self::Proxy;

@@ -147,6 +147,7 @@ impl TransferError {
                         | Cause::WrongRegion
                         | Cause::Certificate
                         | Cause::Proxy
+                        | Cause::NotAStore
                         | Cause::NoIdentity(_)
                 )
             }
@@ -161,7 +162,7 @@ impl Classified for TransferError {
             Self::Store { cause, .. } => match cause {
                 Cause::Absent | Cause::NoBucket => Class::NotFound,
                 Cause::Denied | Cause::BadSignature | Cause::Expired | Cause::ClockSkew => Class::Denied,
-                Cause::WrongRegion | Cause::Certificate | Cause::Proxy => Class::Config,
+                Cause::WrongRegion | Cause::Certificate | Cause::Proxy | Cause::NotAStore => Class::Config,
                 Cause::NoIdentity(class) => *class,
                 Cause::BadKey => Class::Integrity,
                 Cause::Throttled(_)
@@ -187,7 +188,7 @@ impl Classified for TransferError {
 
     fn next_step(&self) -> Option<String> {
         let step = match self {
-            Self::Store { cause, .. } => match cause {
+            Self::Store { cause, why, .. } => match cause {
                 Cause::Absent => "check the path in the store",
                 Cause::NoBucket => "create the bucket, or correct the connection's schema",
                 Cause::Denied => {
@@ -199,9 +200,22 @@ impl Classified for TransferError {
                 Cause::Expired => "the token is over: renew it, or use a role that renews itself",
                 Cause::ClockSkew => "set the clock of this machine, by NTP",
                 Cause::WrongRegion => "set AWS_REGION to the bucket's region",
+                Cause::Certificate if why.contains("expired") => {
+                    "renew the server's certificate, or set the clock of this machine"
+                }
+                Cause::Certificate if why.contains("not valid for name") => {
+                    "use the host name that the server's certificate is for"
+                }
                 Cause::Certificate => {
                     "name the server's CA in POLYAXON_SSL_CA_CERT: it is trusted beside the system's"
                 }
+                Cause::NotAStore if why.contains("invalid HTTP version") => {
+                    "this server speaks TLS: write the endpoint with https://"
+                }
+                Cause::NotAStore if why.contains("InvalidContentType") => {
+                    "this server speaks no TLS: write the endpoint with http://"
+                }
+                Cause::NotAStore => "correct the endpoint: what answers there is no object store",
                 Cause::Proxy => {
                     "check the proxy in HTTPS_PROXY or HTTP_PROXY and its login, or add the host to NO_PROXY"
                 }

@@ -1,6 +1,6 @@
 //! A folder for a pod, connections to fetch from, and the program.
 
-use plx_testkit::{Moto, S3Server, loopback};
+use plx_testkit::{AzureTarget, Azurite, GcsServer, Moto, S3Server, SERVICE_ACCOUNT_KEY, loopback};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,13 +9,15 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use tempfile::TempDir;
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 
 pub struct Lab {
     folder: TempDir,
     /// Variables of the program; nothing else is in its environment.
     pub env: BTreeMap<String, String>,
-    _server: Option<S3Server>,
+    /// What no call may ever print, at whatever level.
+    secrets: Vec<String>,
+    server: Option<S3Server>,
 }
 
 /// How a call ended, and all it said.
@@ -33,7 +35,7 @@ impl Lab {
     pub fn empty() -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir_all(folder.path().join("artifacts")).unwrap();
-        let mut lab = Self { folder, env: BTreeMap::new(), _server: None };
+        let mut lab = Self { folder, env: BTreeMap::new(), secrets: Vec::new(), server: None };
         lab.set("POLYAXON_CONTEXT_ROOT", &lab.path("").display().to_string());
         lab.set("PLX_TERMINATION_LOG", &lab.path("termination-log").display().to_string());
         lab.set("PLX_RETRY_SECONDS", "1");
@@ -53,13 +55,22 @@ impl Lab {
 
     /// The connection `data` is a bucket below a prefix, on a server that checks signatures.
     pub async fn s3(objects: &[(&str, &str)]) -> Self {
-        let server = S3Server::start().await;
+        Self::s3_on(S3Server::start().await, objects)
+    }
+
+    /// The same on a server that was made for the test.
+    pub fn s3_on(server: S3Server, objects: &[(&str, &str)]) -> Self {
         let target = server.target("plx");
         put_files(&server.data_dir().join("plx/base"), objects);
         let mut lab = Self::empty();
         lab.bucket(&target.endpoint, &target.access_key, &target.secret_key);
-        lab._server = Some(server);
+        lab.server = Some(server);
         lab
+    }
+
+    /// The server of [`Lab::s3`].
+    pub fn server(&self) -> &S3Server {
+        self.server.as_ref().expect("a lab with a server of its own")
     }
 
     /// The same on another server, which takes every key.
@@ -67,7 +78,8 @@ impl Lab {
         let target = Moto::shared().await.target(bucket).await;
         put_objects(Moto::shared().await.addr(), bucket, objects).await;
         let mut lab = Self::empty();
-        lab.bucket(&target.endpoint, &target.access_key, &target.secret_key);
+        // It checks none, so this one can be told from every other word.
+        lab.bucket(&target.endpoint, &target.access_key, "moto-secret-key-0123456789");
         lab.catalog(
             &json!({"name": "data", "kind": "s3", "schema": {"bucket": format!("s3://{bucket}/base")}}),
         );
@@ -78,11 +90,48 @@ impl Lab {
         self.catalog(&json!({"name": "data", "kind": "s3", "schema": {"bucket": "s3://plx/base"}}));
         self.set("AWS_ENDPOINT_URL", endpoint);
         self.set("AWS_ACCESS_KEY_ID", access_key);
-        self.set("AWS_SECRET_ACCESS_KEY", secret_key);
+        self.secret("AWS_SECRET_ACCESS_KEY", secret_key);
+    }
+
+    /// The connection `data` is a container of the shared Azurite, opened by the account's key.
+    pub async fn azure(&mut self, container: &str) -> AzureTarget {
+        let target = Azurite::shared().await.target(container).await;
+        let bucket = format!("{container}/base");
+        self.catalog(&json!({"name": "data", "kind": "wasb", "schema": {"bucket": bucket}}));
+        self.set("AZURE_STORAGE_ENDPOINT", &target.endpoint);
+        self.set("AZURE_ACCOUNT_NAME", &target.account);
+        self.secret("AZURE_ACCOUNT_KEY", &target.key);
+        target
+    }
+
+    /// The connection `data` is a bucket of that server, opened by a service account's key in `key.json`.
+    pub fn gcs(&mut self, server: &GcsServer) {
+        let target = server.target("plx");
+        self.catalog(&json!({"name": "data", "kind": "gcs", "schema": {"bucket": "gs://plx/base"}}));
+        let body = SERVICE_ACCOUNT_KEY.lines().filter(|line| !line.starts_with("-----"));
+        body.for_each(|line| self.plant(line));
+        fs::write(self.path("key.json"), target.signing_key_json()).unwrap();
+        self.set("GC_KEY_PATH", &self.path("key.json").display().to_string());
     }
 
     pub fn catalog(&mut self, connection: &Value) {
-        self.set("POLYAXON_CONNECTIONS_CATALOG", &json!({"connections": [connection]}).to_string());
+        self.connections(&[connection]);
+    }
+
+    pub fn connections(&mut self, all: &[&Value]) {
+        self.set("POLYAXON_CONNECTIONS_CATALOG", &json!({"connections": all}).to_string());
+    }
+
+    /// Sets a variable that holds a secret.
+    pub fn secret(&mut self, key: &str, value: &str) {
+        self.plant(value);
+        self.set(key, value);
+    }
+
+    /// From now on every call fails that prints it.
+    pub fn plant(&mut self, secret: &str) {
+        assert!(secret.len() >= 8, "{secret:?} would be found by chance");
+        self.secrets.push(secret.to_owned());
     }
 
     pub fn set(&mut self, key: &str, value: &str) {
@@ -124,18 +173,36 @@ impl Lab {
     }
 
     async fn call(&self, program: &Path, args: &[&str]) -> Ended {
-        let log = self.path("termination-log");
+        self.call_with(program, args, &self.env).await
+    }
+
+    /// `plx-init …`, still running.
+    pub fn start(&self, args: &[&str]) -> Child {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_plx-init"));
+        command.args(args).env_clear().envs(&self.env).stdin(Stdio::null());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true).spawn().unwrap()
+    }
+
+    /// `plx-init …` with another environment.
+    pub async fn init_with(&self, args: &[&str], env: &BTreeMap<String, String>) -> Ended {
+        self.call_with(Path::new(env!("CARGO_BIN_EXE_plx-init")), args, env).await
+    }
+
+    async fn call_with(&self, program: &Path, args: &[&str], env: &BTreeMap<String, String>) -> Ended {
+        let log = PathBuf::from(&env["PLX_TERMINATION_LOG"]);
         fs::remove_file(&log).ok();
         let mut command = Command::new(program);
-        command.args(args).env_clear().envs(&self.env).current_dir(self.folder.path());
+        command.args(args).env_clear().envs(env).current_dir(self.folder.path());
         let output = command.stdin(Stdio::null()).kill_on_drop(true).output().await.unwrap();
         let report = fs::read_to_string(log).map(|line| serde_json::from_str(&line).unwrap());
-        Ended {
+        let ended = Ended {
             code: output.status.code().expect("no signal"),
             stdout: String::from_utf8(output.stdout).unwrap(),
             stderr: String::from_utf8(output.stderr).unwrap(),
             report: report.unwrap_or_default(),
-        }
+        };
+        self.secrets.iter().for_each(|secret| ended.says_nowhere(secret));
+        ended
     }
 }
 

@@ -7,8 +7,9 @@
 
 use crate::about::About;
 use crate::client::{Ready, Wire};
-use crate::identity::{Fixed, Identity, Resolved, Source};
+use crate::identity::{Credentials, Fixed, Identity, Resolved, Source};
 use crate::location::Location;
+use crate::open::Client;
 use crate::s3::no_retries;
 use crate::setting::Setting;
 use crate::signing::{Asking, SignError, Signer, Signing};
@@ -16,38 +17,40 @@ use crate::{Requests, StoreError};
 use async_trait::async_trait;
 use connection_string::ConnectionString;
 use object_store::azure::{
-    AzureAccessKey, AzureAuthorizer, AzureConfigKey, AzureCredential, MicrosoftAzure, MicrosoftAzureBuilder,
-    split_sas,
+    AzureAccessKey, AzureAuthorizer, AzureConfigKey, AzureCredential, MicrosoftAzureBuilder, split_sas,
 };
-use object_store::client::HttpRequest;
+use object_store::client::{HttpRequest, HttpService};
 use plx_contract::credential::{CredentialError, Found};
 use plx_contract::fault::HttpFault;
+use std::path::Path;
 use std::sync::Arc;
+use store::AzureStore;
 use url::Url;
 
 mod connection_string;
 #[cfg(test)]
 mod reference;
+mod store;
 
 const ENDPOINT: &str = "AZURE_STORAGE_ENDPOINT";
 const SAS: &[&str] = &["AZURE_SAS_TOKEN", "AZURE_STORAGE_SAS_TOKEN"];
 
-pub(crate) fn client(
-    setting: &Setting,
-    location: &Location,
-) -> Result<(MicrosoftAzure, Arc<Requests>, About), StoreError> {
+pub(crate) fn client(setting: &Setting, location: &Location) -> Result<Client<AzureStore>, StoreError> {
     let wire = Wire { connection: setting.name().to_owned(), network: setting.network()?, verify: true };
     let sources = Sources { setting: setting.clone(), wire: wire.clone() };
     let string = sources.connection_string()?;
     let account = sources.account(string.as_ref())?;
     let (address, address_from) = sources.address(string.as_ref(), &account)?;
     let (identity, source) = Identity::new(move || sources.resolve())?;
+    let identity = Arc::new(identity);
+    let credentials = Arc::clone(&identity) as Arc<dyn Credentials>;
     let requests = Arc::<Requests>::default();
-    let signing = Signing {
-        client: wire.store(address.scheme() == "http")?,
+    let signing = Arc::new(Signing {
+        client: wire.store(&address)?,
         signer: AzureSigner { identity, account: account.clone() },
         requests: Arc::clone(&requests),
-    };
+    });
+    let service: Arc<dyn HttpService> = signing;
     let store = MicrosoftAzureBuilder::new()
         .with_account(&account)
         .with_container_name(&location.bucket)
@@ -56,16 +59,21 @@ pub(crate) fn client(
         // `Signing` does it.
         .with_credentials(Arc::new(Fixed(Arc::new(AzureCredential::BearerToken(String::new())))))
         .with_skip_signature(true)
-        .with_http_connector(Ready(Arc::new(signing)))
+        .with_http_connector(Ready(Arc::clone(&service)))
         .with_retry(no_retries())
         .build()
         .map_err(|source| StoreError::Client {
             connection: setting.name().to_owned(),
             source: Box::new(source),
         })?;
+    let mut container = address.clone();
+    if let Ok(mut segments) = container.path_segments_mut() {
+        segments.pop_if_empty().push(&location.bucket);
+    }
+    let store = AzureStore { inner: store, service, container };
     let about = About {
         proxy: wire.proxy_of(&address),
-        endpoint: address.origin().ascii_serialization(),
+        endpoint: address.as_str().trim_end_matches('/').to_owned(),
         endpoint_from: address_from,
         addressing: None,
         region: None,
@@ -75,12 +83,12 @@ pub(crate) fn client(
         verify: true,
         ca: wire.network.ca.iter().map(|bundle| bundle.path.clone()).collect(),
     };
-    Ok((store, requests, about))
+    Ok(Client { store, requests, about, credentials })
 }
 
 #[derive(Debug)]
 struct AzureSigner {
-    identity: Identity<AzureCredential>,
+    identity: Arc<Identity<AzureCredential>>,
     account: String,
 }
 
@@ -211,7 +219,7 @@ impl Sources {
         if let Some(secret) = self.setting.find("AZURE_CLIENT_SECRET")? {
             let (tenant, client) = self.both(tenant, client_id, &secret, "AZURE_CLIENT_SECRET")?;
             let chosen = format!("service principal: client secret from {}", secret.source);
-            return self.asked(chosen, passed_over, false, |builder| {
+            return self.asked(chosen, passed_over, None, |builder| {
                 builder.with_client_secret_authorization(client.expose(), secret.expose(), tenant.expose())
             });
         }
@@ -219,7 +227,9 @@ impl Sources {
         if let Some(file) = self.setting.find("AZURE_FEDERATED_TOKEN_FILE")? {
             let (tenant, client) = self.both(tenant, client_id, &file, "AZURE_FEDERATED_TOKEN_FILE")?;
             let chosen = format!("workload identity: the federated token in {}", file.expose());
-            return self.asked(chosen, passed_over, false, |builder| {
+            // It is read with every request; that it is there at all is found out now.
+            self.setting.file("token file", Path::new(file.expose()))?;
+            return self.asked(chosen, passed_over, None, |builder| {
                 builder
                     .with_config(AzureConfigKey::FederatedTokenFile, file.expose())
                     .with_client_id(client.expose())
@@ -242,15 +252,19 @@ impl Sources {
             env("AZURE_POD_IDENTITY_AUTHORITY_HOST")
                 .map(|host| format!("{}{PATH}", host.trim_end_matches('/')))
         });
-        let at = match endpoint.as_deref().map(Url::parse) {
-            Some(Ok(url)) => url.origin().ascii_serialization(),
-            Some(Err(_)) => {
+        let url = match endpoint.as_deref().map(Url::parse) {
+            Some(Ok(url)) if url.username().is_empty() => url,
+            None => Url::parse("http://169.254.169.254").expect("a constant is a URL"),
+            Some(_) => {
                 let next = "let the platform set it";
-                return Err(self.setting.malformed("IDENTITY_ENDPOINT".to_owned(), "is no URL", next).into());
+                return Err(self
+                    .setting
+                    .malformed("IDENTITY_ENDPOINT".to_owned(), "is no plain URL", next)
+                    .into());
             }
-            None => "http://169.254.169.254".to_owned(),
         };
-        self.asked(format!("managed identity at {at}"), passed_over, true, |builder| {
+        let at = url.origin().ascii_serialization();
+        self.asked(format!("managed identity at {at}"), passed_over, Some(&url), |builder| {
             let builder = match &endpoint {
                 Some(endpoint) => builder.with_config(AzureConfigKey::MsiEndpoint, endpoint),
                 None => builder,
@@ -308,23 +322,35 @@ impl Sources {
         &self,
         chosen: String,
         passed_over: Vec<String>,
-        last_resort: bool,
+        agent: Option<&Url>,
         with: impl FnOnce(MicrosoftAzureBuilder) -> MicrosoftAzureBuilder,
     ) -> Result<Resolved<AzureCredential>, StoreError> {
-        let asking = Asking { client: self.wire.identity()?, google: None };
+        const ENTRA: &str = "https://login.microsoftonline.com";
+        let authority = self.setting.text("AZURE_AUTHORITY_HOST")?;
+        let client = match (agent, &authority) {
+            (Some(url), _) => self.wire.agent(url)?,
+            (None, authority) => {
+                let url = Url::parse(authority.as_deref().unwrap_or(ENTRA)).map_err(|_| {
+                    let next = "set it to something like https://login.microsoftonline.com";
+                    self.setting.malformed("AZURE_AUTHORITY_HOST".to_owned(), "is no URL", next)
+                })?;
+                self.wire.identity(&url)?
+            }
+        };
+        let asking = Asking { client, google: None };
         let mut builder = MicrosoftAzureBuilder::new()
             .with_account("credentials-only")
             .with_container_name("credentials-only")
             .with_http_connector(Ready(Arc::new(asking)))
             .with_retry(no_retries());
-        if let Some(authority) = self.setting.text("AZURE_AUTHORITY_HOST")? {
+        if let Some(authority) = authority {
             builder = builder.with_config(AzureConfigKey::AuthorityHost, authority.trim_end_matches('/'));
         }
         let store = with(builder).build().map_err(|source| StoreError::Client {
             connection: self.setting.name().to_owned(),
             source: Box::new(source),
         })?;
-        let source = Source { chosen, passed_over, last_resort };
+        let source = Source { chosen, passed_over, last_resort: agent.is_some() };
         Ok(Resolved { provider: Arc::clone(store.credentials()), source })
     }
 }

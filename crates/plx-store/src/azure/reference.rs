@@ -57,7 +57,7 @@ const BUCKET: &str =
     r#"{"name":"a","kind":"wasb","schema":{"bucket":"wasbs://c@acc.blob.core.windows.net/base"}}"#;
 
 fn chosen(env: &[(&str, &str)]) -> Result<String, StoreError> {
-    Ok(sources(&setting(BUCKET, env, &[])).resolve()?.source.chosen)
+    Ok(sources(&setting(BUCKET, env, &[("/t", "token")])).resolve()?.source.chosen)
 }
 
 #[test]

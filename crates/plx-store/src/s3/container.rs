@@ -21,7 +21,8 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 use url::{Host, Url};
 
-/// Renewed when less of them is left than that.
+/// Renewed when less of them is left than that, or than a quarter of what was left when they came: an agent hands out the
+/// same ones until they end.
 const EARLY: Duration = Duration::from_secs(300);
 const ECS: &str = "http://169.254.170.2";
 const FULL: &str = "AWS_CONTAINER_CREDENTIALS_FULL_URI";
@@ -43,6 +44,10 @@ enum Token {
 }
 
 impl Container {
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
     pub fn host(&self) -> String {
         self.url.origin().ascii_serialization()
     }
@@ -88,7 +93,13 @@ fn is_local(url: &Url) -> bool {
 pub(super) struct ContainerCredentials {
     agent: Container,
     client: reqwest::Client,
-    given: Mutex<Option<(Arc<AwsCredential>, Instant)>>,
+    given: Mutex<Option<Held>>,
+}
+
+struct Held {
+    credential: Arc<AwsCredential>,
+    came: Instant,
+    left: Duration,
 }
 
 impl ContainerCredentials {
@@ -118,16 +129,18 @@ impl CredentialProvider for ContainerCredentials {
 
     async fn get_credential(&self) -> object_store::Result<Arc<AwsCredential>> {
         let mut given = self.given.lock().await;
-        if let Some((credential, ends)) = given.as_ref()
-            && ends.saturating_duration_since(Instant::now()) > EARLY
-        {
-            return Ok(Arc::clone(credential));
+        if let Some(held) = given.as_ref() {
+            let left = held.left.saturating_sub(held.came.elapsed());
+            if left > EARLY.min(held.left / 4) {
+                return Ok(Arc::clone(&held.credential));
+            }
         }
-        let (credential, ends) = self
+        let held = self
             .ask()
             .await
             .map_err(|source| object_store::Error::Generic { store: "container credentials", source })?;
-        *given = Some((Arc::clone(&credential), ends));
+        let credential = Arc::clone(&held.credential);
+        *given = Some(held);
         Ok(credential)
     }
 }
@@ -135,7 +148,7 @@ impl CredentialProvider for ContainerCredentials {
 type Boxed = Box<dyn std::error::Error + Send + Sync>;
 
 impl ContainerCredentials {
-    async fn ask(&self) -> Result<(Arc<AwsCredential>, Instant), Boxed> {
+    async fn ask(&self) -> Result<Held, Boxed> {
         let mut request = HttpRequest::new(HttpRequestBody::empty());
         *request.uri_mut() = self.agent.url.as_str().parse()?;
         let token = match &self.agent.token {
@@ -174,7 +187,7 @@ impl ContainerCredentials {
             secret_key: given.secret_access_key,
             token: Some(given.token),
         };
-        Ok((Arc::new(credential), Instant::now() + left))
+        Ok(Held { credential: Arc::new(credential), came: Instant::now(), left })
     }
 }
 

@@ -12,8 +12,9 @@ pub(crate) use sources::no_retries;
 
 use crate::about::About;
 use crate::client::{Ready, Wire};
-use crate::identity::{Fixed, Identity};
+use crate::identity::{Credentials, Fixed, Identity};
 use crate::location::Location;
+use crate::open::Client;
 use crate::setting::Setting;
 use crate::signing::Signing;
 use crate::{Requests, StoreError};
@@ -43,10 +44,7 @@ struct Settings {
     instance_metadata: bool,
 }
 
-pub(crate) fn client(
-    setting: &Setting,
-    location: &Location,
-) -> Result<(AmazonS3, Arc<Requests>, About), StoreError> {
+pub(crate) fn client(setting: &Setting, location: &Location) -> Result<Client<AmazonS3>, StoreError> {
     let settings = Settings::of(setting)?;
     let mut network = setting.network()?;
     // The AWS tools' own name for the same thing, by the connection's lookup; it is added here, not put in place.
@@ -65,19 +63,16 @@ pub(crate) fn client(
     }
     let wire = Wire { connection: setting.name().to_owned(), network, verify };
     let (address, virtual_host) = settings.address(&location.bucket);
-    let plain = address.scheme() == "http";
 
     let sources = Sources { setting: setting.clone(), wire: wire.clone(), settings: settings.clone() };
     let (identity, source) = Identity::new(move || sources.resolve())?;
+    let identity = Arc::new(identity);
+    let credentials = Arc::clone(&identity) as Arc<dyn Credentials>;
     let region = Arc::new(RwLock::new(settings.region.clone()));
     let requests = Arc::<Requests>::default();
     let signing = Signing {
-        client: wire.store(plain)?,
-        signer: S3Signer {
-            identity: Arc::new(identity),
-            configured: settings.region.clone(),
-            region: Arc::clone(&region),
-        },
+        client: wire.store(&address)?,
+        signer: S3Signer { identity, configured: settings.region.clone(), region: Arc::clone(&region) },
         requests: Arc::clone(&requests),
     };
     let nobody = AwsCredential { key_id: String::new(), secret_key: String::new(), token: None };
@@ -101,7 +96,7 @@ pub(crate) fn client(
         })?;
     let about = About {
         proxy: wire.proxy_of(&address),
-        endpoint: address.origin().ascii_serialization(),
+        endpoint: address.as_str().trim_end_matches('/').to_owned(),
         endpoint_from: settings.endpoint_from,
         addressing: Some(if virtual_host { "virtual host" } else { "path" }),
         region: Some((settings.region, settings.region_from)),
@@ -111,7 +106,7 @@ pub(crate) fn client(
         verify,
         ca: wire.network.ca.iter().map(|bundle| bundle.path.clone()).collect(),
     };
-    Ok((store, requests, about))
+    Ok(Client { store, requests, about, credentials })
 }
 
 impl Settings {
@@ -215,7 +210,9 @@ fn endpoint_url(raw: &str, use_ssl: bool) -> Option<Url> {
     let fits = matches!(url.scheme(), "http" | "https")
         && url.has_host()
         && url.username().is_empty()
-        && url.password().is_none();
+        && url.password().is_none()
+        && url.query().is_none()
+        && url.fragment().is_none();
     fits.then_some(url)
 }
 

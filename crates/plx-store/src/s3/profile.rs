@@ -34,11 +34,12 @@ impl Profiles {
 
     /// For people.
     pub fn places(&self) -> String {
-        let paths = [&self.config, &self.credentials].map(|path| match path {
-            Some(path) => path.display().to_string(),
-            None => "a home folder".to_owned(),
-        });
-        paths.join(" and ")
+        let paths: Vec<String> = [&self.config, &self.credentials]
+            .into_iter()
+            .flatten()
+            .map(|path| path.display().to_string())
+            .collect();
+        if paths.is_empty() { "a home folder (HOME is not set)".to_owned() } else { paths.join(" and ") }
     }
 
     pub fn get(&self, name: &str) -> Result<Option<Profile>, StoreError> {

@@ -19,6 +19,7 @@ use crate::signing::Asking;
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, AwsCredential, AwsCredentialProvider};
 use object_store::{BackoffConfig, RetryConfig};
 use plx_contract::credential::{CredentialError, Found};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
@@ -44,16 +45,12 @@ impl Sources {
     pub fn resolve(&self) -> Result<Aws, StoreError> {
         let mut passed_over = Vec::new();
         let base = self.base(&mut passed_over)?;
-        if self.setting.flag("AWS_ASSUME_ROLE")? != Some(true) {
+        let asked = self.setting.find("AWS_ASSUME_ROLE")?;
+        let (Some(asked), Some(true)) = (asked, self.setting.flag("AWS_ASSUME_ROLE")?) else {
             return Ok(base);
-        }
+        };
         let Some(arn) = self.setting.text("AWS_ROLE_ARN")? else {
-            return Err(CredentialError::Partial {
-                connection: self.setting.name().to_owned(),
-                have: "AWS_ASSUME_ROLE".to_owned(),
-                missing: "AWS_ROLE_ARN",
-            }
-            .into());
+            return Err(self.setting.partial(&asked, "AWS_ASSUME_ROLE", "AWS_ROLE_ARN").into());
         };
         let role = Role {
             arn,
@@ -87,17 +84,13 @@ impl Sources {
             return self.by_profile(name, &profile, passed_over, STEPS);
         }
         passed_over.push("no AWS_PROFILE".to_owned());
-        if let Some(token_file) = self.setting.text("AWS_WEB_IDENTITY_TOKEN_FILE")? {
+        if let Some(token_file) = self.setting.find("AWS_WEB_IDENTITY_TOKEN_FILE")? {
+            let key = "AWS_WEB_IDENTITY_TOKEN_FILE";
             let Some(arn) = self.setting.text("AWS_ROLE_ARN")? else {
-                return Err(CredentialError::Partial {
-                    connection: self.setting.name().to_owned(),
-                    have: "AWS_WEB_IDENTITY_TOKEN_FILE".to_owned(),
-                    missing: "AWS_ROLE_ARN",
-                }
-                .into());
+                return Err(self.setting.partial(&token_file, key, "AWS_ROLE_ARN").into());
             };
             let name = self.setting.text("AWS_ROLE_SESSION_NAME")?;
-            return self.web_identity(&token_file, &arn, name.as_deref(), passed_over);
+            return self.web_identity(token_file.expose(), &arn, name.as_deref(), passed_over);
         }
         passed_over.push("no AWS_WEB_IDENTITY_TOKEN_FILE".to_owned());
         if let Some(profile) = self.settings.profiles.get("default")?
@@ -280,7 +273,7 @@ impl Sources {
         let provider: AwsCredentialProvider = Arc::new(AssumeRole {
             role,
             base: base.provider,
-            client: self.wire.identity()?,
+            client: self.wire.identity(&endpoint)?,
             endpoint,
             region: self.settings.region.clone(),
             session: Mutex::default(),
@@ -310,7 +303,10 @@ impl Sources {
         passed_over: &[String],
     ) -> Result<Aws, StoreError> {
         let endpoint = self.sts()?;
-        let provider = self.provider(|builder| {
+        // It is read with every request; that it is there at all is found out now.
+        self.setting.file("token file", Path::new(token_file))?;
+        let client = self.wire.identity(&endpoint)?;
+        let provider = self.provider(client, |builder| {
             let builder = builder
                 .with_config(AmazonS3ConfigKey::WebIdentityTokenFile, token_file)
                 .with_config(AmazonS3ConfigKey::RoleArn, arn)
@@ -332,20 +328,24 @@ impl Sources {
 
     fn container(&self, found: container::Container, passed_over: &[String]) -> Result<Aws, StoreError> {
         let chosen = format!("container credentials from {}", found.host());
+        let client = self.wire.agent(found.url())?;
         Ok(Resolved {
-            provider: Arc::new(container::ContainerCredentials::new(found, self.wire.identity()?)),
+            provider: Arc::new(container::ContainerCredentials::new(found, client)),
             source: Source { chosen, passed_over: passed_over.to_vec(), last_resort: false },
         })
     }
 
     fn instance(&self, passed_over: &[String], last_resort: bool) -> Result<Aws, StoreError> {
-        let endpoint = self.setting.text("AWS_EC2_METADATA_SERVICE_ENDPOINT")?;
-        let host = endpoint.clone().unwrap_or_else(|| "http://169.254.169.254".to_owned());
-        let provider = self.provider(|builder| match &endpoint {
-            Some(endpoint) => builder
-                .with_config(AmazonS3ConfigKey::MetadataEndpoint, endpoint.trim_end_matches('/'))
-                .with_imdsv1_fallback(),
-            None => builder.with_imdsv1_fallback(),
+        const KEY: &str = "AWS_EC2_METADATA_SERVICE_ENDPOINT";
+        let raw = self.setting.text(KEY)?.unwrap_or_else(|| "http://169.254.169.254".to_owned());
+        let endpoint = super::endpoint_url(raw.trim(), false).ok_or_else(|| {
+            let next = "set it to something like http://169.254.169.254, or leave it away";
+            self.setting.malformed(KEY.to_owned(), "is no plain URL", next)
+        })?;
+        let host = endpoint.origin().ascii_serialization();
+        let provider = self.provider(self.wire.agent(&endpoint)?, |builder| {
+            let endpoint = endpoint.as_str().trim_end_matches('/');
+            builder.with_config(AmazonS3ConfigKey::MetadataEndpoint, endpoint).with_imdsv1_fallback()
         })?;
         Ok(Resolved {
             provider,
@@ -360,9 +360,10 @@ impl Sources {
     /// The library's own providers, without its retries: the caller decides how long to wait.
     fn provider(
         &self,
+        client: reqwest::Client,
         with: impl FnOnce(AmazonS3Builder) -> AmazonS3Builder,
     ) -> Result<AwsCredentialProvider, StoreError> {
-        let asking = Asking { client: self.wire.identity()?, google: None };
+        let asking = Asking { client, google: None };
         let builder = AmazonS3Builder::new()
             .with_bucket_name("credentials-only")
             .with_region(&self.settings.region)

@@ -28,6 +28,8 @@ struct Probe<'a> {
     kind: &'a Kind,
     met: Met,
     rows: Vec<Check>,
+    /// What was put is being taken away again.
+    cleaning: bool,
 }
 
 /// Adds what is seen of a bucket.
@@ -37,12 +39,22 @@ pub(super) async fn look(
     bucket: &Bucket,
     manner: &Manner,
 ) {
-    let mut probe = Probe { bucket, manner, kind: &connection.kind, met: None, rows: Vec::new() };
+    let mut probe =
+        Probe { bucket, manner, kind: &connection.kind, met: None, rows: Vec::new(), cleaning: false };
     probe.requests().await;
     let Probe { met, rows, .. } = probe;
     let at_fault = met.as_ref().map(|(row, _)| *row);
     for check in facts(bucket) {
         match &met {
+            // These say themselves what they are about.
+            Some((row @ ("credentials" | "clock"), failure)) if *row == check.name => {
+                let chosen = failure.detail.contains(&bucket.about.credential) || *row == "clock";
+                let detail = match chosen {
+                    true => failure.detail.clone(),
+                    false => format!("{}: {}", bucket.about.credential, failure.detail),
+                };
+                diagnosis.add(Check { detail, ..failure.clone() });
+            }
             Some((row, failure)) if *row == check.name => {
                 // What was seen of it stays readable beside what is wrong with it.
                 let detail = format!("{}: {}", check.detail, failure.detail);
@@ -93,7 +105,7 @@ fn facts(bucket: &Bucket) -> Vec<Check> {
         });
     }
     facts.push(match bucket.requests.skew_seconds() {
-        None => Check::skipped("clock", "the store tells no time"),
+        None => Check::skipped("clock", "not known: no answer with a date"),
         Some(skew) if skew.abs() < NEAR => Check::ok("clock", format!("within {NEAR} s of the store's")),
         Some(skew) => {
             let word = if skew > 0 { "behind" } else { "ahead of" };
@@ -134,7 +146,37 @@ fn trust(bucket: &Bucket) -> Check {
 }
 
 impl Probe<'_> {
+    /// Whether there is anything to ask with. Asked apart, so that a source that hangs is not taken for a store that does.
+    async fn credentials(&mut self) {
+        let (from, limit) = (&self.bucket.about.credential, self.manner.timeout);
+        let (class, why) = match tokio::time::timeout(limit, self.bucket.credentials.check()).await {
+            Ok(Ok(())) => return,
+            Ok(Err(fault)) => (fault.class, fault.to_string()),
+            Err(_) => (
+                Class::Unavailable,
+                format!("no credentials from {from}: no answer in {} s", limit.as_secs()),
+            ),
+        };
+        let next = match class {
+            Class::Denied => {
+                "check what the source of the credentials allows: the role's trust, the token, the secret"
+            }
+            Class::Unavailable => "check the service that hands out the credentials, and the way to it",
+            _ if why.contains("certificate") => {
+                "name the CA of the service that hands out the credentials in POLYAXON_SSL_CA_CERT"
+            }
+            _ if why.contains("proxy") => "check the proxy and its login, or add the service to NO_PROXY",
+            _ => "give the connection keys in its secret, or the pod an identity that the source knows",
+        };
+        let name = "no-credentials";
+        self.met = Some((
+            "credentials",
+            Check::failed("credentials", class, Some(name), why, Some(next.to_owned())),
+        ));
+    }
+
     async fn requests(&mut self) {
+        self.credentials().await;
         let prefix = self.bucket.prefix.clone();
         let folder = (!prefix.is_root()).then(|| key(prefix.as_str()));
         let store = &self.bucket.store;
@@ -215,15 +257,24 @@ impl Probe<'_> {
 
     async fn delete(&mut self, left: &[&Key]) {
         let store = &self.bucket.store;
+        // Whoever stops the doctor does not want the scratch to stay either.
+        self.cleaning = true;
+        let mut stays = Vec::new();
+        let mut first = None;
         for key in left {
             if self.ask("delete", key.as_ref(), || store.delete(key)).await.is_none() {
-                if let Some(row) = self.rows.last_mut() {
-                    row.detail.push_str(&format!("; {key} stays in the store"));
-                }
-                return;
+                stays.push(key.to_string());
+                first = first.or(self.rows.pop());
             }
         }
-        self.rows.push(Check::ok("delete", "nothing is left behind"));
+        self.rows.push(match first {
+            None => Check::ok("delete", "nothing is left behind"),
+            Some(mut row) => {
+                let verb = if stays.len() > 1 { "stay" } else { "stays" };
+                row.detail.push_str(&format!("; {} {verb} in the store", stays.join(" and ")));
+                row
+            }
+        });
     }
 
     /// Makes a request unless something stands in the way of all of them; what breaks off by itself gets two more
@@ -237,7 +288,7 @@ impl Probe<'_> {
             self.rows.push(Check::skipped(name, format!("not tried: see {row}")));
             return None;
         }
-        if self.manner.stop.asked.is_cancelled() {
+        if self.manner.stop.asked.is_cancelled() && !self.cleaning {
             self.rows.push(Check::skipped(name, "not tried: stopped"));
             return None;
         }
@@ -279,7 +330,11 @@ impl Probe<'_> {
             Some(Cause::BadSignature | Cause::Expired | Cause::NoIdentity(_) | Cause::IdentityNotReady) => {
                 "credentials"
             }
-            Some(Cause::Unreachable) => "endpoint",
+            // Whoever asks through a proxy connects to nobody else.
+            Some(Cause::Unreachable) if self.bucket.about.proxy.is_some() => "proxy",
+            Some(Cause::Unreachable | Cause::NotAStore | Cause::Throttled(_) | Cause::Passing) => "endpoint",
+            // A store that knows no such thing does not say so of a listing.
+            Some(Cause::Absent) if name == "list" => "endpoint",
             Some(Cause::Proxy) => "proxy",
             Some(Cause::Certificate) => "trust",
             Some(Cause::WrongRegion) => "region",
@@ -291,18 +346,45 @@ impl Probe<'_> {
             TransferError::Store { why, .. } => why.clone(),
             other => other.to_string(),
         };
-        let words = cause.map(|cause| format!("{}: ", cause.name().replace('-', " "))).unwrap_or_default();
-        let next = match cause {
-            Some(Cause::Denied) => Some(self.grant(name)),
-            _ => error.next_step(),
-        };
-        let check = Check::failed(row, error.class(), cause.map(Cause::name), format!("{words}{why}"), next);
+        let (mut class, mut called) = (error.class(), cause.map(Cause::name));
+        if row == "proxy" && cause == Some(Cause::Unreachable) {
+            (class, called) = (Class::Config, Some(Cause::Proxy.name()));
+        }
+        if row == "endpoint" && cause == Some(Cause::Absent) {
+            (class, called) = (Class::Config, Some(Cause::NotAStore.name()));
+        }
+        let words = called.map(|called| format!("{}: ", called.replace('-', " "))).unwrap_or_default();
+        let next = self.next(name, row, error);
+        let check = Check::failed(row, class, called, format!("{words}{why}"), next);
         if row == name {
             self.rows.push(check);
         } else {
             self.met = Some((row, check));
             self.rows.push(Check::skipped(name, format!("not tried: see {row}")));
         }
+    }
+
+    /// What to do, in the words of this cloud.
+    fn next(&self, name: &str, row: &str, error: &TransferError) -> Option<String> {
+        let words = match (error.cause()?, self.kind) {
+            (Cause::Denied, _) => return Some(self.grant(name)),
+            (Cause::Throttled(_), _) => "the store asks to slow down: try again later",
+            (Cause::Unreachable, _) if row == "proxy" => {
+                "check that the proxy in HTTPS_PROXY or HTTP_PROXY is there, or add the host to NO_PROXY"
+            }
+            (Cause::Absent, _) if row == "endpoint" => {
+                "correct the endpoint: what answers there is no object store"
+            }
+            (Cause::BadSignature, Kind::Gcs) => {
+                "the token is not accepted: check that the account of the key exists and the key is not revoked"
+            }
+            (Cause::BadSignature, Kind::Wasb) => {
+                "correct the account key, the shared access signature or the identity: the account does not accept it"
+            }
+            (Cause::NoBucket, Kind::Wasb) => "create the container, or correct the connection's schema",
+            _ => return error.next_step(),
+        };
+        Some(words.to_owned())
     }
 
     /// The right that is missing, by its name in this cloud.

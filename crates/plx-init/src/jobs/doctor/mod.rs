@@ -12,8 +12,10 @@ use crate::{InitError, say};
 use check::{Check, Diagnosis, Result as Outcome};
 use clap::Args;
 use plx_contract::connection::{Catalog, Connection};
+use plx_contract::credential::CredentialError;
 use plx_contract::env::SharedEnv;
-use plx_contract::{Class, Classified};
+use plx_contract::network::NetworkError;
+use plx_contract::{Class, Classified, env};
 use plx_runtime::{DiskFiles, Failure, Report, Stop};
 use plx_store::{Opened, StoreError};
 use std::time::Duration;
@@ -45,9 +47,9 @@ pub(crate) struct Manner {
 /// Looks at each connection, and prints what it saw.
 ///
 /// # Errors
-/// When a connection does not work: of the gravest class found, after the tables are printed.
-pub async fn run(args: &DoctorArgs, env: &impl SharedEnv, stop: &Stop) -> Result<Report, Failure> {
-    let catalog = Catalog::from_env(env).map_err(InitError::from)?;
+/// When a connection does not work: of the class of the first failure, after the tables are printed.
+pub async fn run(args: &DoctorArgs, settings: &impl SharedEnv, stop: &Stop) -> Result<Report, Failure> {
+    let catalog = Catalog::from_env(settings).map_err(InitError::from)?;
     let chosen: Vec<&Connection> = match args.connections.as_slice() {
         [] => catalog.connections.iter().collect(),
         names => names
@@ -56,11 +58,16 @@ pub async fn run(args: &DoctorArgs, env: &impl SharedEnv, stop: &Stop) -> Result
             .collect::<std::result::Result<_, _>>()
             .map_err(InitError::from)?,
     };
+    if chosen.is_empty() {
+        let message = format!("{} names no connection", env::CONNECTIONS_CATALOG);
+        return Err(Failure::new(Class::Config, message)
+            .with_next("run it in a container that has connections, or set that variable"));
+    }
     let manner =
         Manner { read_only: args.read_only, timeout: Duration::from_secs(args.timeout), stop: stop.clone() };
     let mut all = Vec::new();
     for connection in chosen {
-        let diagnosis = diagnose(connection, env, &manner).await;
+        let diagnosis = diagnose(connection, settings, &manner).await;
         if !args.json {
             say::line(&diagnosis.to_string());
         }
@@ -111,8 +118,11 @@ async fn diagnose(connection: &Connection, env: &impl SharedEnv, manner: &Manner
     match plx_store::open(connection, env, &DiskFiles) {
         Err(error) => {
             let name = match &error {
+                StoreError::Credential(CredentialError::NotABoolean { key: "AWS_VERIFY_SSL", .. }) => "trust",
+                StoreError::Credential(CredentialError::NotABoolean { key: "AWS_USE_SSL", .. }) => "endpoint",
                 StoreError::Credential(_) => "credentials",
                 StoreError::Endpoint { .. } => "endpoint",
+                StoreError::Network(NetworkError::Proxy { .. }) => "proxy",
                 StoreError::Network(_) | StoreError::Ca { .. } => "trust",
                 StoreError::NotMounted { .. } => "mount",
                 _ => "open",

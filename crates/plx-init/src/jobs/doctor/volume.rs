@@ -80,6 +80,6 @@ fn write(path: &Path) -> io::Result<()> {
 
 fn failed(name: &'static str, path: &Path, error: io::Error) -> Check {
     let said = format!("{}: {error}", path.display());
-    let error = TransferError::disk(name, path, error);
+    let error = TransferError::disk(if name == "put" { "write" } else { "read" }, path, error);
     Check::failed(name, error.class(), None, said, error.next_step())
 }
