@@ -2,9 +2,16 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "tests")]
 
+mod addresses;
+mod authorities;
 mod bench;
+mod carry;
 mod conformance;
 mod disk;
+mod identity;
 mod layering;
 mod network;
+mod pretender;
+mod proxies;
 mod refusals;
+mod regions;

@@ -19,10 +19,15 @@ pub async fn a_tree_goes_up_and_comes_down_the_same(bench: &Bench) {
         .file("two-parts", 8 * MIB + 1)
         .file("two-whole-parts", 16 * MIB)
         .file("multipart", 26 * MIB + 3);
-    if bench.kind != Kind::S3s {
+    if !bench.is_served_from_files() {
         tree = tree.long_name();
     }
-    let sent = tree.write_to(&bench.path("from")).unwrap();
+    let mut sent = tree.write_to(&bench.path("from")).unwrap();
+    if bench.kind == Kind::Azurite {
+        // Azure takes a backslash for a slash, and so does Azurite.
+        std::fs::remove_file(bench.path("from/odd/back\\slash")).unwrap();
+        sent.files.remove("odd/back\\slash").unwrap();
+    }
     bench.send(&bench.path("from"), &sent).await;
     assert_eq!(bench.stored().await.diff(&sent), "");
 
@@ -57,7 +62,7 @@ pub async fn a_lookup_finds_either_and_the_object_first(bench: &Bench) {
     bench.put("folder/x", "x").await;
     let fetched = bench.fetch([want("file", "as/file", Lookup)], "file").await;
     assert_eq!(fetched.files, [("as/file".to_owned(), Content::of(b"a file"))].into());
-    if bench.kind == Kind::S3s {
+    if bench.is_served_from_files() {
         return; // It answers 500 where a folder stands, and holds no object beside one of the same name.
     }
     let fetched = bench.fetch([want("folder", "as/folder", Lookup)], "folder").await;
@@ -79,7 +84,7 @@ pub async fn what_is_absent_is_named(bench: &Bench) {
     bench.put("there/x", "x").await;
     for kind in [File, Folder, Lookup] {
         for path in ["nothing", "there/y", "there/x/z", "ther"] {
-            if bench.kind == Kind::S3s && path == "there/x/z" {
+            if bench.is_served_from_files() && path == "there/x/z" {
                 continue; // It answers 500 below a file.
             }
             let plan = bench.plan([want(path, "", kind)]).await;
