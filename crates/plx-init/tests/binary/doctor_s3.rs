@@ -117,6 +117,13 @@ async fn a_clock_that_is_off_is_a_failure_when_the_store_refuses_it_and_else_a_w
 }
 
 #[tokio::test]
+async fn a_server_that_refuses_newer_checksums_is_healthy() {
+    let (lab, front) = fronted().await;
+    front.refuse_new_checksums();
+    lab.doctor(&[]).await.healthy();
+}
+
+#[tokio::test]
 async fn a_bucket_that_is_not_there_is_66_and_a_name_that_is_none_is_78() {
     let (mut lab, _front) = fronted().await;
     let mut bucket =
