@@ -7,16 +7,22 @@
 pub mod class;
 pub mod connection;
 pub mod credential;
+pub mod dockerfile;
 pub mod env;
 pub mod fault;
+pub mod file;
 pub mod init;
 pub mod key;
 pub mod layout;
+pub mod lineage;
+pub mod mode;
 pub mod network;
 pub mod operation;
 pub mod plugins;
+pub mod python;
 pub mod record;
 pub mod run;
+pub mod script;
 pub mod stat;
 
 pub use class::{Class, Classified};

@@ -42,6 +42,14 @@ pub fn memory_limit(files: &impl Files) -> Option<u64> {
     })
 }
 
+/// The umask of this process: asking for it by the system call would change it for a moment.
+pub fn umask(files: &impl Files) -> u32 {
+    const USUAL: u32 = 0o022;
+    let Ok(Some(status)) = files.read(Path::new("/proc/self/status")) else { return USUAL };
+    let line = status.lines().find_map(|line| line.strip_prefix("Umask:"));
+    line.and_then(|octal| u32::from_str_radix(octal.trim(), 8).ok()).unwrap_or(USUAL)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -51,6 +59,12 @@ mod tests {
         fn read(&self, path: &Path) -> io::Result<Option<String>> {
             Ok((path == Path::new(self.0)).then(|| self.1.to_owned()))
         }
+    }
+
+    #[test]
+    fn the_umask_stands_in_the_status() {
+        assert_eq!(umask(&One("/proc/self/status", "Name:\tx\nUmask:\t0027\nState:\tR\n")), 0o027);
+        assert_eq!(umask(&One("/elsewhere", "")), 0o022);
     }
 
     #[test]

@@ -12,7 +12,7 @@ mod signals;
 mod usage;
 
 pub use failure::Failure;
-pub use files::{DiskFiles, ProcessEnv, memory_limit};
+pub use files::{DiskFiles, ProcessEnv, memory_limit, umask};
 pub use logging::init_logging;
 pub use report::{REPORT_LIMIT, Report};
 pub use signals::Stop;

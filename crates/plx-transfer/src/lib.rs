@@ -38,5 +38,5 @@ pub use place::Place;
 pub use plan::{Plan, Want, WantKind, plan};
 pub use progress::{Progress, show};
 pub use remote::Remote;
-pub use remove::{make_folders, remove, remove_folders};
+pub use remove::{clear, make_folders, remove, remove_folders};
 pub use upload::{Ended, Upload, upload};

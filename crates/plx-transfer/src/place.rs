@@ -68,6 +68,19 @@ impl Place {
         temp.publish()
     }
 
+    /// Writes a whole small file with a mode of its own. What stands under the name is replaced, a link too.
+    ///
+    /// # Errors
+    /// When it cannot be written, or the name leads outside of the folder through a link.
+    pub fn put(&self, name: &RelPath, content: &[u8], mode: u32) -> Result<(), TransferError> {
+        let temp = self.temp(name)?;
+        let mut file = temp.file();
+        file.write_all(content)
+            .and_then(|()| file.set_permissions(Permissions::from_mode(mode)))
+            .map_err(|error| self.failed("write", name, error))?;
+        temp.publish()
+    }
+
     /// A file under a temporary name, empty, and its folders.
     pub(crate) fn temp(&self, name: &RelPath) -> Result<Temp, TransferError> {
         self.make_parents(name)?;
@@ -158,6 +171,31 @@ impl Place {
                 Err(self.failed("remove", name, error))
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Removes a file or, with `below`, a folder and all in it; links are removed and not followed. What is gone is
+    /// removed.
+    pub(crate) fn clear(&self, name: &RelPath, below: bool) -> Result<(), TransferError> {
+        let metadata = match self.dir.symlink_metadata(name.as_str()) {
+            Ok(metadata) => metadata,
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                return Ok(());
+            }
+            Err(error) => return Err(self.failed("look at", name, error)),
+        };
+        let gone = if !metadata.is_dir() {
+            self.dir.remove_file(name.as_str())
+        } else if below {
+            self.dir.remove_dir_all(name.as_str())
+        } else {
+            Err(io::ErrorKind::IsADirectory.into())
+        };
+        match gone {
+            // Somebody else was quicker.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(self.failed("remove", name, error)),
+            Ok(()) => Ok(()),
         }
     }
 
@@ -299,6 +337,22 @@ mod tests {
         drop(two);
         assert_eq!(std::fs::read(root.path().join("d/f")).unwrap(), b"one");
         assert_eq!(std::fs::read_dir(root.path().join("d")).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_is_cleared_is_gone_and_what_a_link_leads_to_is_not() {
+        let (root, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        std::fs::write(outside.path().join("kept"), "x").unwrap();
+        let place = Place::open(root.path()).unwrap();
+        place.write(&rel("R/a/b"), &[b"x"]).unwrap();
+        std::os::unix::fs::symlink(outside.path(), root.path().join("R/out")).unwrap();
+        assert!(place.clear(&rel("R/a"), false).is_err(), "a folder is not meant");
+        place.clear(&rel("R/a/b"), false).unwrap();
+        for _ in ["there", "gone"] {
+            place.clear(&rel("R"), true).unwrap();
+        }
+        assert_eq!(std::fs::read_dir(root.path()).unwrap().count(), 0);
+        assert!(outside.path().join("kept").exists());
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! Deletes, and the folders of volumes.
 
 use crate::download::{ANSWER_TIME, blocking, bug};
+use crate::plan::list;
 use crate::remote::literal;
 use crate::{Cause, Engine, Place, Remote, TransferError};
+use futures::StreamExt;
 use object_store::ObjectStoreExt;
 use plx_contract::RelPath;
 use tokio::task::JoinSet;
@@ -62,6 +64,51 @@ async fn remove_one(
                 other => other,
             }
         }
+    }
+}
+
+/// Keys that are removed while the listing of a bucket goes on.
+const BATCH: usize = 1000;
+
+/// Removes an object or file, and with `below` everything under it as well. What is gone already is removed. Returns what
+/// could not be.
+pub async fn clear(
+    engine: &Engine,
+    remote: &Remote,
+    path: &RelPath,
+    below: bool,
+    stop: &CancellationToken,
+) -> Vec<TransferError> {
+    if path.is_root() {
+        // Nobody means the whole store.
+        let why = "it is the whole store".to_owned();
+        return vec![TransferError::Unsafe { at: remote.at(path), why }];
+    }
+    if let Remote::Volume { root, .. } = remote {
+        let (root, path) = (root.clone(), path.clone());
+        let cleared = blocking(move || Place::existing(&root)?.clear(&path, below)).await;
+        return cleared.err().into_iter().collect();
+    }
+    let mut errors = Vec::new();
+    let mut keys = vec![path.clone()];
+    let mut listing = list(engine.clone(), remote.clone(), path.clone(), stop.clone());
+    let mut more = below;
+    loop {
+        while more && keys.len() < BATCH {
+            match listing.next().await {
+                Some(Ok(entry)) => keys.push(path.join(&entry.below)),
+                Some(Err(error)) => {
+                    errors.push(error);
+                    more = false;
+                }
+                None => more = false,
+            }
+        }
+        if keys.is_empty() {
+            return errors;
+        }
+        let asked = std::mem::take(&mut keys);
+        remove(engine, remote, asked, stop, |_, how| errors.extend(how.err())).await;
     }
 }
 
