@@ -7,6 +7,7 @@
 //! - [`S3Front`]: before an S3 server, it behaves as AWS where small servers do not: regions, clocks, tokens, rights.
 //! - [`Azurite`] with [`AzureTarget`], and [`GcsServer`] with [`GcsTarget`]: Azure Blob, and GCS's XML API.
 //! - [`IdentityServer`]: the services of all clouds that give out credentials, on one port.
+//! - [`FakeTracking`]: the tracking API of Polyaxon: runs, statuses, lineage, versions, tokens.
 //! - [`ForwardProxy`], and [`TlsFront`] with [`PrivateCa`]: what stands between a cluster and its stores.
 //! - [`Tree`] and [`Snapshot`]: folders made from a seed, and what a folder or a bucket holds.
 //!
@@ -17,6 +18,7 @@ mod azure_target;
 mod azurite;
 mod environment;
 mod external;
+mod fake_tracking;
 mod fault_proxy;
 mod fault_store;
 mod forward_proxy;
@@ -38,6 +40,7 @@ mod tree;
 pub use azure_target::AzureTarget;
 pub use azurite::Azurite;
 pub use external::S3Target;
+pub use fake_tracking::{FakeTracking, SeenCall};
 pub use fault_proxy::{FaultProxy, Match, RuleBuilder, Seen};
 pub use fault_store::{Fault, FaultStore, Op};
 pub use forward_proxy::ForwardProxy;
