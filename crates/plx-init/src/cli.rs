@@ -2,7 +2,9 @@
 
 use crate::InitError;
 use crate::jobs::artifacts::{Inputs, Job, Options};
-use crate::jobs::{artifacts, doctor, fswatch, path};
+use crate::jobs::{
+    artifacts, auth, clean, dockerfile, doctor, entry, file, fswatch, path, reference, tensorboard, wait,
+};
 use clap::{Args, Parser, Subcommand};
 use plx_contract::init::{Artifacts, Subpath};
 use plx_runtime::{Failure, ProcessEnv, Report, Stop};
@@ -25,14 +27,39 @@ enum Command {
     /// Fetches files, folders or everything from a connection.
     #[command(after_help = ARTIFACTS_HELP)]
     Artifacts(ArtifactsArgs),
+    /// Carries out one entry of an `init` section, as it is written in an operation file.
+    #[command(after_help = RUN_HELP)]
+    Run(entry::RunArgs),
+    /// Resolves a reference to a model, an artifact or a run's lineage, and fetches what it stands for.
+    Ref(reference::RefArgs),
+    /// Gets a token for main, on behalf of the run.
+    Auth(auth::AuthArgs),
+    /// Writes a file from its content.
+    File(file::FileArgs),
+    /// Writes a Dockerfile from its context.
+    Dockerfile(dockerfile::DockerfileArgs),
+    /// Fetches the Tensorboard logs of runs, and writes a script that shows them.
+    Tensorboard(tensorboard::TensorboardArgs),
     /// Fetches one path: what a store script of a pod spec calls.
     Path(path::PathArgs),
     /// Records a folder in the artifacts root's `.fs`, so that the sidecar does not store it again.
     Fswatch(fswatch::FswatchArgs),
+    /// Removes what a run left in a store.
+    Clean(clean::CleanArgs),
+    /// Waits until a run's resource is gone from the cluster.
+    Wait(wait::WaitArgs),
     /// Tells whether connections work: credentials, endpoint, trust, region, clock, and every kind of request.
     #[command(after_help = DOCTOR_HELP)]
     Doctor(doctor::DoctorArgs),
 }
+
+const RUN_HELP: &str = "\
+Exactly one handler: artifacts, paths, dockerfile, file, tensorboard, lineageRef, modelRef, artifactRef, or a connection alone, which picks its handler.
+
+Examples:
+    plx-init run '{\"connection\":\"datasets\",\"artifacts\":{\"dirs\":[\"images\"]},\"path\":\"/data\"}'
+    plx-init run 'file: {filename: run.sh, chmod: +x, content: echo hello}'
+    plx-init run entry.yaml";
 
 const DOCTOR_HELP: &str = "\
 It writes below a scratch prefix of the connection and deletes what it wrote; with --read-only it only looks. What it
@@ -91,7 +118,7 @@ struct ArtifactsArgs {
 }
 
 /// Options of every fetch.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub(crate) struct CommonArgs {
     /// At most so many objects at a time.
     #[arg(long, value_name = "N")]
@@ -120,6 +147,14 @@ impl Cli {
             Command::Artifacts(args) => artifacts::run(&args.job()?, &env, &stop).await?,
             Command::Path(args) => path::run(args, &env, &stop).await?,
             Command::Fswatch(args) => fswatch::run(&args, &env)?,
+            Command::Run(args) => entry::run(&args, &env, &stop).await?,
+            Command::Ref(args) => reference::run(&args, &env, &stop).await?,
+            Command::Auth(args) => auth::run(&args, &env, &stop).await?,
+            Command::File(args) => file::run(&args, &env).await?,
+            Command::Dockerfile(args) => dockerfile::run(&args, &env).await?,
+            Command::Tensorboard(args) => tensorboard::run(&args, &env, &stop).await?,
+            Command::Clean(args) => clean::run(&args, &env, &stop).await?,
+            Command::Wait(args) => wait::run(&args, &env, &stop).await?,
             Command::Doctor(args) => doctor::run(&args, &env, &stop).await?,
         })
     }

@@ -1,11 +1,15 @@
 //! Why an init step failed, as one error with its class.
 
 use plx_contract::connection::ConnectionError;
+use plx_contract::dockerfile::ContextError;
 use plx_contract::env::EnvError;
+use plx_contract::init::InitError as EntryError;
 use plx_contract::key::UnsafePath;
+use plx_contract::run::RunError;
 use plx_contract::{Class, Classified};
 use plx_journal::FsFileError;
 use plx_store::StoreError;
+use plx_track::TrackError;
 use plx_transfer::TransferError;
 
 /// An init step that failed.
@@ -19,6 +23,17 @@ pub enum InitError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A context of something to generate cannot be used.
+    #[error("received a non valid {what}: {source}")]
+    Context {
+        /// Of what.
+        what: &'static str,
+        /// What is wrong with it.
+        source: ContextError,
+    },
+    /// An entry of an `init` section asks for nothing, or for too much.
+    #[error(transparent)]
+    Entry(#[from] EntryError),
     /// A variable cannot be used.
     #[error(transparent)]
     Env(#[from] EnvError),
@@ -28,6 +43,12 @@ pub enum InitError {
     /// The connection cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The tracking API does not say what is needed.
+    #[error(transparent)]
+    Track(#[from] TrackError),
+    /// Which run this is cannot be told.
+    #[error(transparent)]
+    Run(#[from] RunError),
     /// A path that the user gave leads outside of its target.
     #[error(transparent)]
     Path(#[from] UnsafePath),
@@ -65,9 +86,13 @@ impl Classified for InitError {
     fn class(&self) -> Class {
         match self {
             Self::Argument { .. } => Class::Usage,
+            Self::Context { source, .. } => source.class(),
+            Self::Entry(error) => error.class(),
             Self::Env(error) => error.class(),
             Self::Connection(error) => error.class(),
             Self::Store(error) => error.class(),
+            Self::Track(error) => error.class(),
+            Self::Run(error) => error.class(),
             Self::Path(error) => error.class(),
             Self::Record(error) => error.class(),
             // The gravest: unsafe data before denied, denied before absent, absent before what may pass.
@@ -92,10 +117,14 @@ impl Classified for InitError {
 
     fn next_step(&self) -> Option<String> {
         match self {
-            Self::Argument { .. } => Some("see plx-init artifacts --help".to_owned()),
+            Self::Argument { .. } => Some("see the command's --help".to_owned()),
+            Self::Context { source, .. } => source.next_step(),
+            Self::Entry(error) => error.next_step(),
             Self::Env(error) => error.next_step(),
             Self::Connection(error) => error.next_step(),
             Self::Store(error) => error.next_step(),
+            Self::Track(error) => error.next_step(),
+            Self::Run(error) => error.next_step(),
             Self::Path(error) => error.next_step(),
             Self::Record(error) => error.next_step(),
             Self::Transfer { errors } => {

@@ -60,7 +60,7 @@ pub(crate) async fn fetch(
     Ok(Fetched::Placed { objects: outcome.objects, bytes: outcome.bytes })
 }
 
-fn engine(options: &Options, env: &impl Env) -> Result<Engine, InitError> {
+pub(crate) fn engine(options: &Options, env: &impl Env) -> Result<Engine, InitError> {
     let patience = env::number(env, env::RETRY_SECONDS)?
         .map_or(Patience::INPUTS, |seconds| Patience::INPUTS.lasting(Duration::from_secs(seconds)));
     let budget = match env::number(env, env::BUFFER_BYTES)? {
@@ -70,7 +70,7 @@ fn engine(options: &Options, env: &impl Env) -> Result<Engine, InitError> {
     Ok(Engine::new(Settings { workers: options.workers.unwrap_or(Settings::WORKERS), budget, patience }))
 }
 
-fn remote(opened: &Opened) -> Remote {
+pub(crate) fn remote(opened: &Opened) -> Remote {
     match opened.clone() {
         Opened::Bucket(Bucket { store, parts, prefix, place, .. }) => {
             Remote::bucket(store, parts, prefix, place)

@@ -105,7 +105,9 @@ async fn the_right_to_delete_alone_is_missing() {
     let (lab, front) = fronted().await;
     front.deny_matching(deletes());
     let doctor = lab.doctor(&[]).await;
-    doctor.fails("delete", "denied", 77, &["s3:DeleteObject"]).says("delete", &["/small", "stay in the store"]);
+    doctor
+        .fails("delete", "denied", 77, &["s3:DeleteObject"])
+        .says("delete", &["/small", "stay in the store"]);
 }
 
 #[tokio::test]

@@ -68,7 +68,10 @@ async fn a_server_that_resets_every_request_is_69() {
     let (lab, proxy) = answering(200, "").await;
     proxy.clear_rules();
     proxy.on(Match::any()).refuse();
-    lab.doctor(&[]).await.ends("endpoint", "broken-off", 69, &["try again"]).says("endpoint", &["reset by peer"]);
+    lab.doctor(&[])
+        .await
+        .ends("endpoint", "broken-off", 69, &["try again"])
+        .says("endpoint", &["reset by peer"]);
 }
 
 #[tokio::test]

@@ -163,6 +163,15 @@ impl Lab {
         self.call(Path::new(env!("CARGO_BIN_EXE_plx-init")), args).await
     }
 
+    /// `sh -c SCRIPT`, by our own front.
+    pub async fn sh(&self, script: &str) -> Ended {
+        let link = self.path("sh");
+        if !link.exists() {
+            symlink(env!("CARGO_BIN_EXE_plx-init"), &link).unwrap();
+        }
+        self.call(&link, &["-c", script]).await
+    }
+
     /// `polyaxon …`
     pub async fn polyaxon(&self, args: &[&str]) -> Ended {
         let link = self.path("polyaxon");

@@ -17,6 +17,7 @@ impl<'a, E: Env> Planner<'a, E> {
     pub(super) fn inits(&mut self) -> Result<Vec<Container>, Failure> {
         let entries = self.loaded.operation.run.init.as_deref().unwrap_or_default();
         let mut handlers = Vec::new();
+        let mut built_in = Vec::new();
         let mut plain = Vec::new();
         if self.collects && self.loaded.operation.plugins.resumes() {
             handlers.push(self.default_init()?);
@@ -29,22 +30,29 @@ impl<'a, E: Env> Planner<'a, E> {
             let handler = entry
                 .handler(|name| self.stores.kind_of(name))
                 .map_err(|error| within(&place, error.into()))?;
-            // The paths of all entries are known before the words of main and of plain containers are rewritten.
+            // The paths of all entries are known before the words of main, of files and of plain containers are rewritten.
             let target = entry.path.as_deref().map(|path| self.target(&place, path)).transpose()?;
             match handler {
-                Handler::Artifacts | Handler::Paths => {
-                    handlers.push(self.artifacts(entry, number, &place, &path, target)?);
-                }
                 Handler::Container => plain.push((entry, number, place, index)),
-                other => {
-                    let message = format!("`{}` comes with a later version of plx-pod", other.name());
+                Handler::Git => {
+                    let message = format!("`{}` comes with a later version of plx-pod", handler.name());
                     return Err(wrong(&place, message)
-                        .with_next("remove the entry, or use `artifacts` or a container"));
+                        .with_next("remove the entry, or use another handler or a container"));
                 }
+                _ => built_in.push((entry, handler, number, place, index, target)),
             }
         }
         // Mounts come after the entries' own paths, which are below the pod's folder whatever else is mounted there.
         self.map.extend(&self.stores.mounts);
+        for (entry, handler, number, place, index, target) in built_in {
+            let path = [self.loaded.run_path, &["init", index.as_str()]].concat();
+            handlers.push(match handler {
+                Handler::Artifacts | Handler::Paths => {
+                    self.artifacts(entry, number, &place, &path, target)?
+                }
+                _ => self.generated(entry, handler, number, &place, target)?,
+            });
+        }
         for (entry, number, place, index) in plain {
             let path = [self.loaded.run_path, &["init", index.as_str(), "container"]].concat();
             handlers.push(self.plain(entry, number, &place, &path)?);
@@ -117,6 +125,60 @@ impl<'a, E: Env> Planner<'a, E> {
             dir: None,
             report,
         })
+    }
+
+    /// A file, a Dockerfile, Tensorboard logs or a reference: the entry as it is written, carried out by `plx-init run`.
+    fn generated(
+        &self,
+        entry: &Init,
+        handler: Handler,
+        number: usize,
+        place: &str,
+        target: Option<String>,
+    ) -> Result<Container, Failure> {
+        let mut value = match handler {
+            Handler::File => entry.file.clone().unwrap_or_default(),
+            Handler::Dockerfile => entry.dockerfile.clone().unwrap_or_default(),
+            Handler::LineageRef => json!(entry.lineage_ref),
+            Handler::ModelRef => json!(entry.model_ref),
+            Handler::ArtifactRef => json!(entry.artifact_ref),
+            _ => entry.tensorboard.clone().unwrap_or_default(),
+        };
+        self.rewrite(&format!("{place}: {}", handler.name()), &mut value)?;
+        let mut whole = json!({ handler.name(): value });
+        let mut used = Vec::new();
+        if !matches!(handler, Handler::File | Handler::Dockerfile) {
+            let name = entry.connection.as_deref().unwrap_or(&self.stores.store);
+            used.push(self.stores.catalog.find(name).map_err(|error| within(place, error.into()))?);
+            whole["connection"] = json!(name);
+        }
+        let by_reference = matches!(handler, Handler::LineageRef | Handler::ModelRef | Handler::ArtifactRef);
+        match target {
+            Some(target) => whole["path"] = json!(target),
+            // A reference knows its own place.
+            None if by_reference => {}
+            None => whole["path"] = json!(utf8(&self.layout.artifacts())?),
+        }
+        let mut vars = self.own_vars(&used);
+        set(&mut vars, plx_contract::env::ARTIFACTS_STORE_NAME, &self.stores.store);
+        self.service(&mut vars)?;
+        let name = container_name(&format!("polyaxon-init-{}", handler.name()));
+        let report = self.report(&name, &mut vars)?;
+        let args = self.init_args(vec!["run".to_owned(), whole.to_string()]);
+        let program = Program::Own(Role::Init, args);
+        let label = format!("input {number}: {}", handler.name());
+        Ok(Container { name, label, program, vars, dir: None, report })
+    }
+
+    /// Every text of a value as this machine needs it.
+    fn rewrite(&self, what: &str, value: &mut Value) -> Result<(), Failure> {
+        match value {
+            Value::String(text) => *text = self.text(what, text)?,
+            Value::Array(items) => items.iter_mut().try_for_each(|item| self.rewrite(what, item))?,
+            Value::Object(map) => map.values_mut().try_for_each(|item| self.rewrite(what, item))?,
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+        Ok(())
     }
 
     /// What an entry takes from its store, as flags of `plx-init artifacts`.

@@ -165,14 +165,7 @@ fn what_cannot_be_done_here_is_refused_before_anything_starts() {
     };
     let with =
         |entry: &str| format!("  init:\n  - artifacts: {{}}\n  - {entry}\n  container: {{command: [a]}}\n");
-    for handler in ["git", "dockerfile", "file", "tensorboard"] {
-        let want = format!("f.yaml:7:5: init entry 2: `{handler}` comes with a later version of plx-pod");
-        refused(&with(&format!("{handler}: {{}}")), &want);
-    }
-    refused(
-        &with("modelRef: m"),
-        "f.yaml:7:5: init entry 2: `modelRef` comes with a later version of plx-pod",
-    );
+    refused(&with("git: {}"), "f.yaml:7:5: init entry 2: `git` comes with a later version of plx-pod");
     refused(
         &with("connection: zz"),
         "f.yaml:7:5: init entry 2: init entry names the unknown connection `zz`",
@@ -185,6 +178,28 @@ fn what_cannot_be_done_here_is_refused_before_anything_starts() {
     refused("  container: {image: x}\n", "f.yaml:5:3: the container has no command");
     refused("  connections: []\n", "f.yaml:3:1: run has no container");
     refused("  connections: [zz]\n  container: {command: [a]}\n", "f.yaml:5:17: unknown connection `zz`");
+}
+
+#[test]
+fn what_is_generated_is_the_entry_as_it_is_written_with_this_machines_paths() {
+    let entry =
+        "{file: {filename: run.sh, chmod: +x, content: 'cat /plx-context/artifacts {{ globals.uuid }}'}}";
+    let other = "{dockerfile: {image: 'python:3', env: {A: 1}}, path: /data/x}";
+    let run = format!("  init:\n  - {entry}\n  - {other}\n  container: {{command: [a]}}\n");
+    let pod = pod_of(&component(&run), &[], &vars(&[])).expect("a pod");
+    let words: Vec<Vec<String>> = pod.inits.iter().map(|init| init.program.words()).collect();
+    let parsed = |words: &[String]| {
+        let [program, command, entry] = words else { panic!("{words:?}") };
+        assert_eq!((program.as_str(), command.as_str()), ("plx-init", "run"));
+        serde_json::from_str::<serde_json::Value>(entry).expect("JSON")
+    };
+    let count = words.len();
+    let (file, dockerfile) = (parsed(&words[count - 2]), parsed(&words[count - 1]));
+    let root = pod.main.vars["POLYAXON_CONTEXT_ROOT"].as_str();
+    assert_eq!(file["file"]["content"], format!("cat {root}/artifacts u1"));
+    assert_eq!(file["path"], format!("{root}/artifacts"));
+    assert_eq!(dockerfile["dockerfile"]["env"]["A"], 1);
+    assert_eq!(dockerfile["path"], format!("{root}/paths/data/x"));
 }
 
 #[test]

@@ -1,0 +1,171 @@
+//! `run`: one entry of an `init` section (`V1Init`), as it is written, so that a pod spec can carry it.
+
+use crate::cli::CommonArgs;
+use crate::jobs::artifacts::{self, Inputs, Job, Options};
+use crate::jobs::dockerfile::DockerfileArgs;
+use crate::jobs::file::FileArgs;
+use crate::jobs::reference::{self, RefArgs};
+use crate::jobs::tensorboard::TensorboardArgs;
+use crate::jobs::{dockerfile, file, generated, tensorboard};
+use crate::{InitError, say};
+use clap::Args;
+use plx_contract::connection::{Catalog, Connection};
+use plx_contract::env::SharedEnv;
+use plx_contract::init::{Handler, Init, InitError as EntryError, Subpath};
+use plx_contract::run::RunInstance;
+use plx_contract::{Env, Layout, env};
+use plx_runtime::{Failure, Report, Stop};
+use serde::Deserialize;
+use serde_json::Value;
+use std::path::PathBuf;
+
+/// Options of `run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// The entry as JSON or YAML, or a file that holds it.
+    #[arg(value_name = "ENTRY")]
+    entry: String,
+    #[command(flatten)]
+    common: CommonArgs,
+}
+
+/// `V1TensorboardType`, without the connection.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+struct Tensorboard {
+    port: Option<u16>,
+    uuids: Vec<String>,
+    #[serde(alias = "use_names")]
+    use_names: Option<bool>,
+    #[serde(alias = "path_prefix")]
+    path_prefix: Option<String>,
+    plugins: Option<Vec<String>>,
+}
+
+/// Carries out the entry.
+///
+/// # Errors
+/// When it has no handler or several, and as its handler.
+pub async fn run(args: &RunArgs, env: &impl SharedEnv, stop: &Stop) -> Result<Report, Failure> {
+    let wrong = |reason: String| Failure::from(InitError::Argument { flag: "ENTRY", reason });
+    let value = generated::context("ENTRY", &args.entry)?;
+    let entry: Init = serde_json::from_value(value).map_err(|error| wrong(error.to_string()))?;
+    let catalog = Catalog::from_env(env).map_err(InitError::from)?;
+    let kind_of = |name: &str| catalog.find(name).ok().map(|connection| connection.kind.clone());
+    let layout = Layout::from_env(env);
+    let to = || entry.path.as_ref().map_or_else(|| layout.artifacts(), PathBuf::from);
+    let copies = outputs(env, &layout)?;
+    let handler = entry.handler(kind_of).map_err(InitError::from)?;
+    if args.common.dry_run && matches!(handler, Handler::File | Handler::Dockerfile) {
+        say::line(&format!("{} would be written to {}", handler.name(), to().display()));
+        return Ok(Report::done());
+    }
+    match handler {
+        Handler::Artifacts | Handler::Paths => {
+            let job = fetching(&entry, store(&entry, &catalog, env)?, &args.common)?;
+            Ok(artifacts::run(&job, env, stop).await?)
+        }
+        Handler::File => {
+            let args = FileArgs {
+                file_context: text(&entry.file),
+                filepath: to(),
+                track: copies.is_some(),
+                copy_path: copies,
+            };
+            Ok(file::run(&args, env).await?)
+        }
+        Handler::Dockerfile => {
+            let args = DockerfileArgs {
+                build_context: text(&entry.dockerfile),
+                destination: to(),
+                track: copies.is_some(),
+                copy_path: copies,
+            };
+            plx_transfer::Place::open(&args.destination)
+                .map_err(|error| InitError::Transfer { errors: vec![error] })?;
+            Ok(dockerfile::run(&args, env).await?)
+        }
+        Handler::Tensorboard => {
+            let value = entry.tensorboard.clone().unwrap_or_default();
+            let given: Tensorboard =
+                serde_json::from_value(value).map_err(|error| wrong(format!("tensorboard: {error}")))?;
+            let connection = store(&entry, &catalog, env)?;
+            let args = TensorboardArgs {
+                context_from: connection.store_path().map_err(InitError::from)?,
+                context_to: to(),
+                connection_kind: None,
+                connection_name: Some(connection.name.clone()),
+                port: given.port.unwrap_or(6006),
+                uuids: given.uuids,
+                use_names: given.use_names.unwrap_or(false),
+                path_prefix: given.path_prefix,
+                plugins: given.plugins.unwrap_or_default(),
+                common: args.common.clone(),
+            };
+            Ok(tensorboard::run(&args, env, stop).await?)
+        }
+        Handler::Container => {
+            Err(wrong("a container of one's own is started by the pod, not here".to_owned()))
+        }
+        Handler::LineageRef | Handler::ModelRef | Handler::ArtifactRef => {
+            let args = RefArgs {
+                lineage_ref: entry.lineage_ref.clone(),
+                model_ref: entry.model_ref.clone(),
+                artifact_ref: entry.artifact_ref.clone(),
+                connection: entry.connection.clone(),
+                to: entry.path.as_ref().map(PathBuf::from),
+                common: args.common.clone(),
+            };
+            Ok(reference::run(&args, env, stop).await?)
+        }
+        Handler::Git => Err(wrong("`git` is not built yet".to_owned())),
+    }
+}
+
+fn fetching(entry: &Init, connection: &Connection, common: &CommonArgs) -> Result<Job, InitError> {
+    let section = entry.artifacts.clone().unwrap_or_default();
+    let mut inputs = Inputs {
+        files: section.files.unwrap_or_default(),
+        dirs: section.dirs.unwrap_or_default(),
+        lookups: entry.paths.clone().unwrap_or_default(),
+    };
+    if inputs == Inputs::default() {
+        inputs.dirs.push(Subpath::Same(String::new()));
+    }
+    let options = Options {
+        workers: common.workers.or(section.workers),
+        optional: common.optional,
+        dry_run: common.dry_run,
+        resume: false,
+    };
+    Ok(Job {
+        connection: connection.name.clone(),
+        inputs,
+        to: entry.path.as_ref().map(PathBuf::from),
+        options,
+    })
+}
+
+/// The entry's connection, else the artifacts store, else the only store there is.
+fn store<'a>(entry: &Init, catalog: &'a Catalog, env: &impl Env) -> Result<&'a Connection, InitError> {
+    if let Some(name) = entry.connection.clone().or_else(|| env.non_empty(env::ARTIFACTS_STORE_NAME)) {
+        return Ok(catalog.find(&name)?);
+    }
+    let mut stores = catalog.connections.iter().filter(|connection| connection.kind.is_artifacts());
+    match (stores.next(), stores.next()) {
+        (Some(only), None) => Ok(only),
+        _ => Err(EntryError::Empty.into()),
+    }
+}
+
+/// Where the platform keeps what was generated for a run: beside its outputs.
+fn outputs(env: &impl Env, layout: &Layout) -> Result<Option<PathBuf>, InitError> {
+    let Some(raw) = env.non_empty(env::RUN_INSTANCE) else { return Ok(None) };
+    let run = RunInstance::parse(&raw)
+        .map_err(|error| InitError::Argument { flag: env::RUN_INSTANCE, reason: error.to_string() })?;
+    Ok(Some(layout.outputs(&run.uuid)))
+}
+
+fn text(value: &Option<Value>) -> String {
+    value.as_ref().map(Value::to_string).unwrap_or_default()
+}
