@@ -70,6 +70,8 @@ keys! {
     NO_API = "POLYAXON_NO_API";
     /// File of CA certificates (PEM) that are trusted beside the system's: for stores, STS, the tracking API and git.
     SSL_CA_CERT = "POLYAXON_SSL_CA_CERT";
+    /// Folder of the service account's token and CA; default where the kubelet mounts it.
+    SERVICE_ACCOUNT_DIR = "PLX_SERVICE_ACCOUNT_DIR";
     /// `human` or `json`: the form of log lines; default human.
     LOG_FORMAT = "PLX_LOG_FORMAT";
     /// A boolean; absent inputs (never denied ones) pass.

@@ -12,8 +12,6 @@ use std::time::Duration;
 
 /// Where the kubelet puts the service account.
 const ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
-/// Another place for it, for tests and for hand-made pods.
-const ACCOUNT_KEY: &str = "PLX_SERVICE_ACCOUNT_DIR";
 const CONNECT: Duration = Duration::from_secs(5);
 const WHOLE: Duration = Duration::from_secs(30);
 /// As much of the server's own words as is repeated.
@@ -44,7 +42,7 @@ impl<F: Files> Cluster<F> {
             |missing: &'static str| env.non_empty(missing).ok_or(KubeError::NotInCluster { missing });
         let host = variable("KUBERNETES_SERVICE_HOST")?;
         let port = variable("KUBERNETES_SERVICE_PORT")?;
-        let account = PathBuf::from(env.non_empty(ACCOUNT_KEY).unwrap_or_else(|| ACCOUNT.to_owned()));
+        let account = PathBuf::from(env.non_empty(plx_contract::env::SERVICE_ACCOUNT_DIR).unwrap_or_else(|| ACCOUNT.to_owned()));
         let host = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
         let ca = text(&files, &account.join("ca.crt"))?;
         let wrong = |source| KubeError::Client { host: host.clone(), source };
