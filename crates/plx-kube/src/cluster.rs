@@ -42,7 +42,9 @@ impl<F: Files> Cluster<F> {
             |missing: &'static str| env.non_empty(missing).ok_or(KubeError::NotInCluster { missing });
         let host = variable("KUBERNETES_SERVICE_HOST")?;
         let port = variable("KUBERNETES_SERVICE_PORT")?;
-        let account = PathBuf::from(env.non_empty(plx_contract::env::SERVICE_ACCOUNT_DIR).unwrap_or_else(|| ACCOUNT.to_owned()));
+        let account = PathBuf::from(
+            env.non_empty(plx_contract::env::SERVICE_ACCOUNT_DIR).unwrap_or_else(|| ACCOUNT.to_owned()),
+        );
         let host = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
         let ca = text(&files, &account.join("ca.crt"))?;
         let wrong = |source| KubeError::Client { host: host.clone(), source };

@@ -34,10 +34,10 @@ impl World {
         let nobody = ([127, 0, 0, 1], loopback::free_port()).into();
         let proxy = FaultProxy::start(nobody).await;
         let tls = TlsFront::start(proxy.addr(), &ca).await;
-        let account = tempfile::tempdir().unwrap();
-        ca.write_to(&account.path().join("ca.crt")).unwrap();
-        std::fs::write(account.path().join("token"), "first\n").unwrap();
-        std::fs::write(account.path().join("namespace"), "polyaxon\n").unwrap();
+        let account = tempfile::tempdir().expect("a temporary folder");
+        ca.write_to(&account.path().join("ca.crt")).expect("writes the authority");
+        std::fs::write(account.path().join("token"), "first\n").expect("writes the token");
+        std::fs::write(account.path().join("namespace"), "polyaxon\n").expect("writes the namespace");
         let env = [
             ("KUBERNETES_SERVICE_HOST", "localhost".to_owned()),
             ("KUBERNETES_SERVICE_PORT", tls.addr().port().to_string()),

@@ -39,8 +39,8 @@ pub(crate) fn client(
     let found = Sources { setting: setting.clone(), wire: wire.clone() };
     let base = found.key()?.and_then(|key| key.base_url());
     let address = match &base {
-        Some(raw) => Url::parse(raw).map_err(|_| {
-            setting.malformed("gcs_base_url of the key".to_owned(), "is no URL", "correct the key file")
+        Some(raw) => crate::s3::endpoint_url(raw, true).ok_or_else(|| {
+            setting.malformed("gcs_base_url of the key".to_owned(), "is no plain URL", "correct the key file")
         })?,
         None => Url::parse(DEFAULT_URL).expect("a constant is a URL"),
     };
@@ -245,8 +245,9 @@ impl Sources {
     fn key(&self) -> Result<Option<Key>, StoreError> {
         if let Some(found) = self.setting.find_first(PATHS)? {
             let path = PathBuf::from(found.expose());
+            // Only what is a path is shown from here on.
+            let text = self.setting.file(&format!("key file named by {}", found.source), &path)?;
             let what = format!("key file {} ({})", path.display(), found.source);
-            let text = self.setting.file(&what, &path)?;
             return Ok(Some(self.parsed(&text, Some(path), what)?));
         }
         if let Some(found) = self.setting.find_first(DICTS)? {

@@ -126,6 +126,10 @@ impl<C: PartialEq + Send + Sync + 'static> Identity<C> {
         }
         match state.resolved.provider.get_credential().await {
             Ok(credential) => {
+                // The source renewed it by itself: whoever still holds the old one is told so when it is refused.
+                if state.last.as_ref().is_some_and(|old| *old != credential) {
+                    state.generation += 1;
+                }
                 state.failed = None;
                 state.last = Some(Arc::clone(&credential));
                 Ok(Held { credential, generation: state.generation })
@@ -328,6 +332,16 @@ mod tests {
         assert!(a && b);
         assert_eq!(lab.asked(), 2);
         assert_eq!(*identity.get().await.expect("the new one").credential, 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_credential_that_its_source_renewed_is_another_one_for_whoever_holds_the_old() {
+        let lab = Lab::says([Ok(1), Ok(2)]);
+        let identity = lab.identity();
+        let old = identity.get().await.expect("one");
+        assert_eq!(*identity.get().await.expect("renewed").credential, 2);
+        assert!(identity.renew(old.generation).await, "it is in hand already");
+        assert_eq!(lab.asked(), 2, "and nobody was asked for it");
     }
 
     #[tokio::test(start_paused = true)]

@@ -71,8 +71,16 @@ impl Setting {
         &*self.files
     }
 
-    /// A file that was named; an error when it is not there.
+    /// A file that was named by `what`; an error when it is not there. What does not look like a path is not repeated: it
+    /// may be the credential itself, in the variable that should name its file.
     pub fn file(&self, what: &str, path: &Path) -> Result<String, CredentialError> {
+        if !looks_like_a_path(path) {
+            return Err(self.malformed(
+                what.to_owned(),
+                "holds no path",
+                "name a file there; a key itself belongs into the variable for it, such as GC_KEYFILE_DICT",
+            ));
+        }
         match self.files.read(path) {
             Ok(Some(text)) => Ok(text),
             Ok(None) => Err(self.malformed(
@@ -102,6 +110,38 @@ impl Setting {
             connection: self.name().to_owned(),
             have: format!("{key} ({})", have.source),
             missing,
+        }
+    }
+}
+
+/// Short, of one word, and with a folder in it or of a plain name.
+fn looks_like_a_path(path: &Path) -> bool {
+    const LONGEST: usize = 255;
+    path.to_str().is_some_and(|text| {
+        let named = text.contains('/') || text.contains('.');
+        let odd = text.chars().any(|c| c.is_control() || c == '{' || c == '"') || text.contains("-----");
+        named && !odd && !text.starts_with("eyJ") && text.len() <= LONGEST
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_in_the_place_of_its_path_is_no_path() {
+        for path in ["/sec/key.json", "key.json", "./key", "/a b/key"] {
+            assert!(looks_like_a_path(Path::new(path)), "{path}");
+        }
+        let long = "a/".repeat(200);
+        for secret in [
+            "{\"private_key\":\"x/y\"}",
+            "eyJhbGciOiJSUzI1NiJ9.e30.abc/d",
+            "-----BEGIN PRIVATE KEY-----/",
+            "s3cret",
+            &long,
+        ] {
+            assert!(!looks_like_a_path(Path::new(secret)), "{secret}");
         }
     }
 }

@@ -93,6 +93,10 @@ impl<S: Signer> Signing<S> {
     async fn meant(&self, asked: &HttpRequest, refusal: HttpResponse) -> HttpFault {
         let fault = fault_of(refusal).await;
         // Azure puts its code into a header, and the words that tell causes apart into the body.
+        // A store that is busy is not asked more, and what passes needs no explanation.
+        if fault.may_pass() {
+            return fault;
+        }
         let is_told = fault.code.is_some() && !matches!(fault.status, 401 | 403);
         if asked.method() != Method::HEAD || fault.message.is_some() || is_told {
             return fault;
@@ -106,7 +110,8 @@ impl<S: Signer> Signing<S> {
             return fault;
         }
         match self.send(again).await {
-            Ok(response) if is_refusal(response.status()) => fault_of(response).await,
+            // Another status is the answer to another question: an empty object has no first byte.
+            Ok(response) if response.status().as_u16() == fault.status => fault_of(response).await,
             _ => fault,
         }
     }

@@ -85,6 +85,12 @@ impl Settings {
     /// # Errors
     /// When one of them cannot be used: a file that is no JSON, a boolean that is none, a host that is no URL.
     pub fn read(env: &impl Env, files: &impl Files) -> Result<Api, TrackError> {
+        // Whoever switches it off means it, whatever else is read.
+        for name in [env::NO_API, keys::NO_OP, keys::IS_OFFLINE] {
+            if env::boolean(env, name)?.unwrap_or(false) {
+                return Ok(Api::Off(name));
+            }
+        }
         if env::boolean(env, keys::NO_CONFIG)?.unwrap_or(false) {
             let network = Network::read(env, files)?;
             return Ok(Api::On(Arc::new(Self { network, ..Self::plain()? })));

@@ -105,10 +105,30 @@ pub async fn clear(
             }
         }
         if keys.is_empty() {
+            if below && errors.is_empty() {
+                errors.extend(left(engine, remote, path, stop).await);
+            }
             return errors;
         }
         let asked = std::mem::take(&mut keys);
         remove(engine, remote, asked, stop, |_, how| errors.extend(how.err())).await;
+    }
+}
+
+/// What a listing still shows although all of it was removed: a key that ends in a slash, as consoles make them for
+/// folders. The store library cannot name it.
+async fn left(
+    engine: &Engine,
+    remote: &Remote,
+    path: &RelPath,
+    stop: &CancellationToken,
+) -> Option<TransferError> {
+    match list(engine.clone(), remote.clone(), path.clone(), stop.clone()).next().await? {
+        Ok(entry) => Some(TransferError::Unsafe {
+            at: format!("{}/", remote.at(&path.join(&entry.below))),
+            why: "it is a folder marker, which can only be removed by the store's own tools".to_owned(),
+        }),
+        Err(error) => Some(error),
     }
 }
 

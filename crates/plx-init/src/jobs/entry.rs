@@ -10,6 +10,7 @@ use crate::jobs::{dockerfile, file, generated, tensorboard};
 use crate::{InitError, say};
 use clap::Args;
 use plx_contract::connection::{Catalog, Connection};
+use plx_contract::dockerfile::Dockerfile;
 use plx_contract::env::SharedEnv;
 use plx_contract::init::{Handler, Init, InitError as EntryError, Subpath};
 use plx_contract::run::RunInstance;
@@ -49,7 +50,7 @@ struct Tensorboard {
 pub async fn run(args: &RunArgs, env: &impl SharedEnv, stop: &Stop) -> Result<Report, Failure> {
     let wrong = |reason: String| Failure::from(InitError::Argument { flag: "ENTRY", reason });
     let value = generated::context("ENTRY", &args.entry)?;
-    let entry: Init = serde_json::from_value(value).map_err(|error| wrong(error.to_string()))?;
+    let entry: Init = serde_json::from_value(value).map_err(|error| wrong(shape(&error)))?;
     let catalog = Catalog::from_env(env).map_err(InitError::from)?;
     let kind_of = |name: &str| catalog.find(name).ok().map(|connection| connection.kind.clone());
     let layout = Layout::from_env(env);
@@ -81,14 +82,17 @@ pub async fn run(args: &RunArgs, env: &impl SharedEnv, stop: &Stop) -> Result<Re
                 track: copies.is_some(),
                 copy_path: copies,
             };
+            // A context that is wrong leaves nothing behind, not even a folder.
+            Dockerfile::parse(entry.dockerfile.as_ref().unwrap_or(&Value::Null))
+                .map_err(|error| InitError::Context { what: "build context", source: error })?;
             plx_transfer::Place::open(&args.destination)
                 .map_err(|error| InitError::Transfer { errors: vec![error] })?;
             Ok(dockerfile::run(&args, env).await?)
         }
         Handler::Tensorboard => {
             let value = entry.tensorboard.clone().unwrap_or_default();
-            let given: Tensorboard =
-                serde_json::from_value(value).map_err(|error| wrong(format!("tensorboard: {error}")))?;
+            let given: Tensorboard = serde_json::from_value(value)
+                .map_err(|error| wrong(format!("tensorboard: {}", shape(&error))))?;
             let connection = store(&entry, &catalog, env)?;
             let args = TensorboardArgs {
                 context_from: connection.store_path().map_err(InitError::from)?,
@@ -164,6 +168,16 @@ fn outputs(env: &impl Env, layout: &Layout) -> Result<Option<PathBuf>, InitError
     let run = RunInstance::parse(&raw)
         .map_err(|error| InitError::Argument { flag: env::RUN_INSTANCE, reason: error.to_string() })?;
     Ok(Some(layout.outputs(&run.uuid)))
+}
+
+/// What serde says of a shape, without the value that does not have it.
+fn shape(error: &serde_json::Error) -> String {
+    let words = error.to_string();
+    match (words.starts_with("unknown field"), words.rsplit_once(", expected ")) {
+        (false, Some((_, wanted))) => format!("a field has the wrong type, wanted {wanted}"),
+        (false, None) if !words.starts_with("missing field") => "a field has the wrong shape".to_owned(),
+        _ => words,
+    }
 }
 
 fn text(value: &Option<Value>) -> String {

@@ -16,10 +16,11 @@ pub(super) const NEW: u32 = 0o666;
 /// A context as an argument: JSON, YAML, or the path of a file that holds either.
 pub(super) fn context(flag: &'static str, raw: &str) -> Result<Value, InitError> {
     let wrong = |reason: String| InitError::Argument { flag, reason };
-    let text = match fs::read_to_string(raw) {
-        Ok(text) => text,
-        // Not a path, or too long for one: it is the context itself.
-        Err(_) => raw.to_owned(),
+    let is_file = !raw.trim_start().starts_with('{') && fs::metadata(raw).is_ok_and(|found| found.is_file());
+    let text = match is_file.then(|| fs::read_to_string(raw)) {
+        None => raw.to_owned(),
+        Some(Ok(text)) => text,
+        Some(Err(error)) => return Err(wrong(format!("read {raw}: {error}"))),
     };
     if let Ok(value) = serde_json::from_str(&text) {
         return Ok(value);

@@ -84,6 +84,8 @@ async fn resolve(
             match online::find(&client, reference, own.as_ref()).await {
                 Ok(found) => return Ok(found),
                 Err(RefError::Track(error)) if error.is_silence() => looked.silent(error),
+                // Files of a run lie in the store whoever asks for them.
+                Err(RefError::OwnProject { .. }) => looked.nobody(),
                 Err(error) => return Err(error),
             }
         }

@@ -21,6 +21,7 @@ use std::path::{Component, Path, PathBuf};
 
 /// One thing to fetch, from wherever.
 struct Input {
+    connection: String,
     opened: Opened,
     from: RelPath,
     kind: WantKind,
@@ -37,22 +38,23 @@ struct Input {
 /// The first plan that cannot be carried out whole.
 pub async fn run(steps: &[Step], env: &impl SharedEnv, stop: &Stop) -> Result<Report, InitError> {
     let catalog = Catalog::from_env(env)?;
+    let mut doors = Doors::default();
     let mut inputs = Vec::new();
     for step in steps {
         match step {
             Step::MakeFolder(path) => {
                 Place::open(Path::new(path)).map_err(|error| InitError::Transfer { errors: vec![error] })?;
             }
-            Step::CopyFile(copy) => inputs.push(copied(copy, WantKind::File, &catalog, env)?),
-            Step::CopyFolder(copy) => inputs.push(copied(copy, WantKind::Folder, &catalog, env)?),
-            Step::Fetch(fetch) => inputs.push(fetched(fetch, &catalog, env)?),
+            Step::CopyFile(copy) => inputs.push(copied(copy, WantKind::File, &catalog, &mut doors, env)?),
+            Step::CopyFolder(copy) => inputs.push(copied(copy, WantKind::Folder, &catalog, &mut doors, env)?),
+            Step::Fetch(fetch) => inputs.push(fetched(fetch, &catalog, &mut doors, env)?),
         }
     }
     let (resumed, wanted): (Vec<Input>, Vec<Input>) =
         inputs.into_iter().partition(|input| input.record.is_some());
-    let mut plans: BTreeMap<String, Vec<Input>> = BTreeMap::new();
+    let mut plans: BTreeMap<(String, String), Vec<Input>> = BTreeMap::new();
     for input in wanted {
-        plans.entry(input.opened.to_string()).or_default().push(input);
+        plans.entry((input.connection.clone(), input.opened.to_string())).or_default().push(input);
     }
     let (mut objects, mut bytes) = (0, 0);
     for inputs in resumed.into_iter().map(|one| vec![one]).chain(plans.into_values()) {
@@ -101,9 +103,39 @@ impl Input {
     }
 }
 
-fn fetched(fetch: &Fetch, catalog: &Catalog, env: &impl SharedEnv) -> Result<Input, InitError> {
+/// Connections that are open: a script names the same one for each of its inputs, and each client costs memory.
+#[derive(Default)]
+struct Doors(BTreeMap<String, Opened>);
+
+impl Doors {
+    fn open(
+        &mut self,
+        connection: &Connection,
+        path: &str,
+        env: &impl SharedEnv,
+    ) -> Result<(Opened, RelPath), InitError> {
+        let root = connection.store_path()?;
+        let below = path.strip_prefix(root.as_str());
+        let below = below.filter(|rest| rest.is_empty() || rest.starts_with('/') || root.ends_with('/'));
+        let Some(below) = below else { return Ok(plx_store::open_at(connection, path, env, &DiskFiles)?) };
+        let below = RelPath::parse(below)?;
+        if let Some(opened) = self.0.get(&connection.name) {
+            return Ok((opened.clone(), below));
+        }
+        let opened = plx_store::open(connection, env, &DiskFiles)?;
+        self.0.insert(connection.name.clone(), opened.clone());
+        Ok((opened, below))
+    }
+}
+
+fn fetched(
+    fetch: &Fetch,
+    catalog: &Catalog,
+    doors: &mut Doors,
+    env: &impl SharedEnv,
+) -> Result<Input, InitError> {
     let connection = catalog.find(&fetch.connection)?;
-    let (opened, from) = plx_store::open_at(connection, &fetch.from, env, &DiskFiles)?;
+    let (opened, from) = doors.open(connection, &fetch.from, env)?;
     let kind = match (fetch.is_file, fetch.check_path) {
         (true, _) => WantKind::File,
         (false, true) => WantKind::Lookup,
@@ -111,6 +143,7 @@ fn fetched(fetch: &Fetch, catalog: &Catalog, env: &impl SharedEnv) -> Result<Inp
     };
     let to = tidy(&fetch.to);
     Ok(Input {
+        connection: connection.name.clone(),
         opened,
         from,
         kind,
@@ -120,11 +153,17 @@ fn fetched(fetch: &Fetch, catalog: &Catalog, env: &impl SharedEnv) -> Result<Inp
     })
 }
 
-fn copied(copy: &Copy, kind: WantKind, catalog: &Catalog, env: &impl SharedEnv) -> Result<Input, InitError> {
+fn copied(
+    copy: &Copy,
+    kind: WantKind,
+    catalog: &Catalog,
+    doors: &mut Doors,
+    env: &impl SharedEnv,
+) -> Result<Input, InitError> {
     let connection = mount(&copy.from, catalog)?;
-    let (opened, from) = plx_store::open_at(&connection, &copy.from, env, &DiskFiles)?;
+    let (opened, from) = doors.open(&connection, &copy.from, env)?;
     let record = copy.record.as_deref().map(tidy);
-    Ok(Input { opened, from, kind, to: tidy(&copy.to), record, said: None })
+    Ok(Input { connection: connection.name, opened, from, kind, to: tidy(&copy.to), record, said: None })
 }
 
 /// The connection that a path of this machine lies in; a path in none is its own.

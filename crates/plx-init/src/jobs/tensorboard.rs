@@ -172,7 +172,9 @@ fn named(uuids: &[RunUuid], names: &[(String, String)]) -> Vec<String> {
             return name.to_owned();
         }
         let digits: String = uuid.as_str().chars().take(10).collect();
-        format!("{name}-{digits}")
+        let longer = format!("{name}-{digits}");
+        // Two runs in one folder would be one run.
+        if taken.insert(longer.clone()) { longer } else { uuid.to_string() }
     };
     uuids.iter().map(folder).collect()
 }

@@ -43,8 +43,10 @@ async fn what_is_wrong_with_an_account_is_told_without_a_request() {
     doctor.fails("credentials", "", 78, &["set AZURE_TENANT_ID"]).at_once();
     lab.set("AZURE_TENANT_ID", "tenant");
     lab.doctor(&[]).await.fails("credentials", "", 78, &["set AZURE_CLIENT_ID"]).at_once();
-    lab.set("AZURE_STORAGE_ENDPOINT", "nowhere");
-    lab.doctor(&[]).await.fails("endpoint", "", 78, &["AZURE_STORAGE_ENDPOINT"]).at_once();
+    for wrong in ["ftp://nowhere", "https://nowhere/?sig=hunter2", "http://hunter2@nowhere"] {
+        lab.set("AZURE_STORAGE_ENDPOINT", wrong);
+        lab.doctor(&[]).await.fails("endpoint", "", 78, &["AZURE_STORAGE_ENDPOINT"]).at_once();
+    }
 }
 
 #[tokio::test]

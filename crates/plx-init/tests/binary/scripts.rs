@@ -123,6 +123,48 @@ async fn what_is_cleaned_is_gone_and_so_is_what_was_gone_before() {
 }
 
 #[tokio::test]
+async fn tensorboard_logs_come_from_buckets_too_and_a_run_without_them_fails() {
+    let lab =
+        Lab::s3(&[("r1/outputs/tensorboard/a/ev", "1"), ("r2/outputs/tensorboard/ev", "2"), ("r3/x", "3")])
+            .await;
+    let to = lab.art("").display().to_string();
+    let call = |uuids: &str, more: &[&str]| {
+        let fixed = ["initializer", "tensorboard", "--context-from=s3://plx/base", "--connection-kind=s3"];
+        let mut args: Vec<String> = fixed.iter().chain(more).map(|arg| (*arg).to_owned()).collect();
+        args.extend([format!("--context-to={to}"), format!("--uuids={uuids}")]);
+        args
+    };
+    let run = async |uuids: &str, more: &[&str]| {
+        let args = call(uuids, more);
+        lab.polyaxon(&args.iter().map(String::as_str).collect::<Vec<_>>()).await
+    };
+    run("r1,r3", &[]).await.failed(66, &["r3/outputs/tensorboard"]);
+    assert!(!lab.art("start_tensorboard").exists(), "nothing is half-made");
+    run("r1,r2,r3", &["--optional"]).await.succeeded();
+    let found = files_only(lab.files());
+    assert_eq!(found["tensorboard/r1/a/ev"].as_deref(), Some("1"));
+    assert_eq!(found["tensorboard/r2/ev"].as_deref(), Some("2"));
+    assert!(
+        found["start_tensorboard"].as_deref().is_some_and(|line| line.starts_with("tensorboard  --logdir="))
+    );
+}
+
+#[tokio::test]
+async fn a_reference_is_resolved_and_fetched_from_a_bucket_without_any_api() {
+    const RUN: &str = "8aac02e3a62a4f0aaa257c59da5eab80";
+    let lineage = json!([{"name": "model", "kind": "model", "path": "outputs/model"}]).to_string();
+    let (file, weights) = (format!("{RUN}/lineages.plx.json"), format!("{RUN}/outputs/model/weights"));
+    let mut lab = Lab::moto("references", &[(&file, &lineage), (&weights, "w")]).await;
+    lab.set("POLYAXON_NO_API", "true");
+    lab.set("POLYAXON_ARTIFACTS_STORE_NAME", "data");
+    lab.init(&["ref", "--lineage-ref", &format!("{RUN}:model")]).await.succeeded();
+    assert_eq!(files_only(lab.files()), texts(&[(&weights, "w")]));
+    lab.init(&["run", &format!("lineageRef: '{RUN}:model'")]).await.succeeded();
+    let ended = lab.init(&["ref", "--lineage-ref", &format!("{RUN}:none")]).await;
+    ended.failed(66, &["none", "POLYAXON_NO_API", "lineages.plx.json"]);
+}
+
+#[tokio::test]
 async fn an_entry_is_carried_out_as_it_is_written() {
     let mut lab = Lab::folder(&[("d/a", "1"), ("d/b", "2")]);
     lab.set("POLYAXON_RUN_INSTANCE", "owner.project.runs.8aac02e3a62a4f0aaa257c59da5eab80");

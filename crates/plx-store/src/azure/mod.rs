@@ -173,15 +173,9 @@ impl Sources {
             Some((raw, _)) => raw.clone(),
             None => format!("https://{account}.{}", host.as_deref().unwrap_or("blob.core.windows.net")),
         };
-        match Url::parse(&raw) {
-            Ok(url)
-                if matches!(url.scheme(), "http" | "https")
-                    && url.has_host()
-                    && url.username().is_empty() =>
-            {
-                Ok((url, set.map(|(_, from)| from)))
-            }
-            _ => Err(StoreError::Endpoint {
+        match crate::s3::endpoint_url(&raw, true) {
+            Some(url) => Ok((url, set.map(|(_, from)| from))),
+            None => Err(StoreError::Endpoint {
                 connection: self.setting.name().to_owned(),
                 endpoint: crate::s3::without_userinfo(&raw),
                 key: ENDPOINT,

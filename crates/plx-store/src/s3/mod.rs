@@ -64,7 +64,9 @@ pub(crate) fn client(setting: &Setting, location: &Location) -> Result<Client<Am
     let wire = Wire { connection: setting.name().to_owned(), network, verify };
     let (address, virtual_host) = settings.address(&location.bucket);
 
-    let sources = Sources { setting: setting.clone(), wire: wire.clone(), settings: settings.clone() };
+    // Session keys come back from there: AWS_VERIFY_SSL is about the store.
+    let checked = Wire { verify: true, ..wire.clone() };
+    let sources = Sources { setting: setting.clone(), wire: checked, settings: settings.clone() };
     let (identity, source) = Identity::new(move || sources.resolve())?;
     let identity = Arc::new(identity);
     let credentials = Arc::clone(&identity) as Arc<dyn Credentials>;
@@ -200,7 +202,7 @@ fn domain(region: &str) -> &'static str {
 }
 
 /// An endpoint as it may be written: with or without a scheme, never with a user.
-fn endpoint_url(raw: &str, use_ssl: bool) -> Option<Url> {
+pub(crate) fn endpoint_url(raw: &str, use_ssl: bool) -> Option<Url> {
     let with_scheme = if raw.contains("://") {
         raw.to_owned()
     } else {
@@ -216,7 +218,8 @@ fn endpoint_url(raw: &str, use_ssl: bool) -> Option<Url> {
     fits.then_some(url)
 }
 
-/// An endpoint with a user in it holds a password as like as not.
+/// An endpoint with a user in it holds a password as like as not, and one with a query a signature.
 pub(crate) fn without_userinfo(raw: &str) -> String {
+    let raw = raw.split(['?', '#']).next().unwrap_or_default();
     raw.rsplit_once('@').map_or_else(|| raw.to_owned(), |(_, host)| format!("…@{host}"))
 }

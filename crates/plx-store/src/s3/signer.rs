@@ -73,7 +73,10 @@ impl Signer for S3Signer {
 /// AWS has the region in the host's name: `BUCKET.s3.REGION.amazonaws.com`.
 fn move_host(request: &mut HttpRequest, from: &str, to: &str) -> object_store::Result<()> {
     let uri = request.uri();
-    let Some(host) = uri.host().filter(|host| host.contains(".amazonaws.com")) else { return Ok(()) };
+    let Some(host) = uri.host().filter(|host| host.contains(".amazonaws.com") && !host.contains(".vpce."))
+    else {
+        return Ok(());
+    };
     let moved = host.replacen(&format!("s3.{from}."), &format!("s3.{to}."), 1);
     let wrong = |source: Box<dyn std::error::Error + Send + Sync>| object_store::Error::Generic {
         store: "S3",

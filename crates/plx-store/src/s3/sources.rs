@@ -175,7 +175,13 @@ impl Sources {
                 return self.web_identity(&token_file, &arn, session.as_deref(), passed_over);
             }
             let base = self.base_of_role(name, profile, passed_over, steps)?;
-            let duration = said("duration_seconds").and_then(|text| text.parse().ok());
+            let duration = match said("duration_seconds") {
+                Some(text) => Some(text.parse().map_err(|_| {
+                    let next = "give duration_seconds in seconds";
+                    self.setting.malformed(what(), "has a duration_seconds that is no number", next)
+                })?),
+                None => None,
+            };
             return self.assumed(
                 Role {
                     arn,

@@ -198,17 +198,42 @@ impl Probe<'_> {
             prefix => format!("{prefix}/{}", scratch()),
         };
         let (small, large) = (key(&format!("{scratch}/small")), key(&format!("{scratch}/large")));
+        let asks = self.met.is_none();
         let put = self.ask("put", small.as_ref(), || store.put(&small, PutPayload::from_static(WORDS))).await;
         if put.is_none() {
             self.skip(&["get", "multipart", "delete"], "nothing can be put");
+            if asks {
+                self.sweep(&small).await;
+            }
             return;
         }
         self.rows.push(Check::ok("put", format!("{} bytes below {scratch}/", WORDS.len())));
         self.get(&small).await;
-        let uploaded = self.multipart(&large).await;
         let mut left: Vec<&Key> = vec![&small];
-        left.extend(uploaded.then_some(&large));
+        let asks = self.met.is_none();
+        if self.multipart(&large).await {
+            left.push(&large);
+        } else if asks {
+            self.sweep(&large).await;
+        }
         self.delete(&left).await;
+    }
+
+    /// Takes away what a request may have left that was not seen to succeed: its answer may have been lost.
+    async fn sweep(&mut self, key: &Key) {
+        let swept = tokio::time::timeout(self.manner.timeout, self.bucket.store.delete(key)).await;
+        let gone = match swept {
+            Ok(Ok(())) => true,
+            // Without the right to delete there was none to put either, as far as can be told.
+            Ok(Err(error)) => matches!(Cause::of(&error), Cause::Absent | Cause::Denied | Cause::NoBucket),
+            Err(_) => false,
+        };
+        if !gone
+            && self.met.is_none()
+            && let Some(row) = self.rows.last_mut()
+        {
+            row.detail.push_str(&format!("; {key} may stay in the store"));
+        }
     }
 
     async fn get(&mut self, small: &Key) {

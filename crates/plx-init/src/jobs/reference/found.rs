@@ -1,6 +1,7 @@
 //! What a reference stands for, and where it was looked for.
 
 use super::{RefError, Reference};
+use plx_contract::env;
 use plx_contract::init::Subpath;
 use plx_contract::run::RunUuid;
 use plx_track::{Recorded, TrackError};
@@ -36,6 +37,10 @@ impl Looked {
 
     pub fn off(&mut self, by: &str) {
         self.places.push(format!("not with the tracking API, {by} is set"));
+    }
+
+    pub fn nobody(&mut self) {
+        self.places.push(format!("not with the tracking API, {} is not set", env::RUN_INSTANCE));
     }
 
     pub fn no_store(&mut self) {

@@ -307,8 +307,8 @@ async fn what_stands_for_nothing_is_an_error_that_says_so() {
 
     lab.env.remove("POLYAXON_RUN_INSTANCE");
     let error = lab.run(model("v1")).await.unwrap_err();
-    assert_eq!(error.class(), Class::Config);
-    assert!(error.next_step().unwrap().contains("OWNER/PROJECT:VERSION"));
+    assert_eq!(error.class(), Class::NotFound);
+    assert!(error.to_string().contains("POLYAXON_RUN_INSTANCE is not set"), "{error}");
     lab.set("POLYAXON_NO_API", "true");
     lab.put("store/models/v1/version.plx.json", "{\"run\": ");
     let error = lab.run(model("v1")).await.unwrap_err();
