@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Installs what the tests start besides our own code, into .cache: moto, the second S3 server (venv), and Azurite, the
-# Azure Blob server (azurite). Quick when they are already there; several may run at once.
+# Installs what the tests start besides our own code. Into .cache: moto, the second S3 server (venv), and Azurite, the
+# Azure Blob server (azurite). Into the system: git, ssh and sshd. Quick when they are already there; several may run at
+# once.
 set -euo pipefail
 
 MOTO=5.2.5
@@ -19,6 +20,15 @@ die() {
 # have_NAME says whether it is there; install_NAME puts it there.
 have_moto() { [[ -e $venv/.moto-$MOTO && -x $venv/bin/moto_server ]]; }
 have_azurite() { [[ -e $azurite/.azurite-$AZURITE && -x $azurite/node_modules/.bin/azurite-blob ]]; }
+have_git() {
+    command -v git >/dev/null || return
+    local folder
+    folder=$(git --exec-path)
+    [[ -x $folder/git-http-backend && -x $folder/git-daemon ]]
+}
+have_ssh() {
+    command -v ssh && command -v ssh-keygen && { command -v sshd || [[ -x /usr/sbin/sshd ]]; }
+} >/dev/null
 
 # packages WHAT PACKAGE… : installs Debian packages, where that can be done.
 packages() {
@@ -51,6 +61,10 @@ install_azurite() {
     touch "$azurite/.azurite-$AZURITE"
 }
 
+install_git() { packages "git with its servers" git; }
+
+install_ssh() { packages "ssh or its server" openssh-client openssh-server; }
+
 # ensure NAME FOLDER : installs what is missing, once.
 ensure() {
     "have_$1" && return
@@ -66,3 +80,5 @@ ensure() {
 
 ensure moto "$venv"
 ensure azurite "$azurite"
+ensure git "$root/.cache/packages"
+ensure ssh "$root/.cache/packages"

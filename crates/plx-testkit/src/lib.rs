@@ -8,6 +8,7 @@
 //! - [`Azurite`] with [`AzureTarget`], and [`GcsServer`] with [`GcsTarget`]: Azure Blob, and GCS's XML API.
 //! - [`IdentityServer`]: the services of all clouds that give out credentials, on one port.
 //! - [`FakeTracking`]: the tracking API of Polyaxon: runs, statuses, lineage, versions, tokens.
+//! - [`GitRepo`], and [`GitHttp`], [`GitSsh`] and [`GitDaemon`] to serve it: what a git client meets.
 //! - [`ForwardProxy`], and [`TlsFront`] with [`PrivateCa`]: what stands between a cluster and its stores.
 //! - [`Tree`] and [`Snapshot`]: folders made from a seed, and what a folder or a bucket holds.
 //!
@@ -23,6 +24,7 @@ mod fault_proxy;
 mod fault_store;
 mod forward_proxy;
 mod gcs;
+pub mod git;
 mod http_server;
 mod identity;
 mod jwt;
@@ -45,6 +47,7 @@ pub use fault_proxy::{FaultProxy, Match, RuleBuilder, Seen};
 pub use fault_store::{Fault, FaultStore, Op};
 pub use forward_proxy::ForwardProxy;
 pub use gcs::{GcsServer, GcsTarget, SERVICE_ACCOUNT_KEY, SERVICE_ACCOUNT_PUBLIC_KEY, SeenGcs};
+pub use git::{GitDaemon, GitHttp, GitRepo, GitSsh, SeenGit};
 pub use identity::{AwsKeys, IdentityServer, SeenIdentity};
 pub use jwt::azure_jwt;
 pub use moto::Moto;
