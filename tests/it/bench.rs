@@ -1,5 +1,6 @@
 //! One store under test: opened as the programs open it, and looked at with a client that was made separately.
 
+use crate::planted::{download, plant, says_nothing_secret};
 use object_store::path::Path as Key;
 use object_store::{ObjectStore, ObjectStoreExt};
 use plx_contract::RelPath;
@@ -11,7 +12,7 @@ use plx_testkit::{
     Snapshot,
 };
 use plx_transfer::{
-    Ended, Engine, Outcome, Patience, Plan, Remote, Settings, Upload, Want, WantKind, download, plan, upload,
+    Ended, Engine, Outcome, Patience, Plan, Remote, Settings, Upload, Want, WantKind, plan, upload,
 };
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -49,7 +50,8 @@ pub fn try_open(connection: &str, env: &Vars) -> Result<Opened, plx_store::Store
     // The programs' main chooses the cryptography.
     rustls::crypto::ring::default_provider().install_default().ok();
     let connection: Connection = serde_json::from_str(connection).expect("a connection");
-    plx_store::open(&connection, env, &Disk)
+    plant(env);
+    plx_store::open(&connection, env, &Disk).inspect_err(says_nothing_secret)
 }
 
 /// Opens a connection as the programs do.

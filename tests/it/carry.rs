@@ -1,10 +1,11 @@
 //! Something goes up and comes down again: whether a connection works, and how it fails.
 
 use crate::bench::{engine, rel, want};
+use crate::planted::{download, says_nothing_secret};
 use plx_testkit::{Seen, Snapshot, Tree};
 use plx_transfer::WantKind::{File, Folder, Lookup};
 use plx_transfer::{
-    Ended, Engine, Patience, Remote, Settings, TransferError, Upload, WantKind, download, plan, upload,
+    Ended, Engine, Patience, Remote, Settings, TransferError, Upload, WantKind, plan, upload,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -65,6 +66,7 @@ pub async fn works_a_little(remote: &Remote) {
 pub async fn look_with(engine: &Engine, remote: &Remote, kind: WantKind) -> TransferError {
     let plan = plan(engine, remote, vec![want("R", "", kind)], &CancellationToken::new()).await;
     let [error] = &plan.missing[..] else { panic!("{plan:?}") };
+    says_nothing_secret(error);
     error.clone()
 }
 
@@ -81,7 +83,10 @@ pub async fn refused(remote: &Remote, size: usize) -> TransferError {
     let job = Upload { key: rel("f"), path, size: size as u64 };
     upload(&engine(), remote, vec![job], &CancellationToken::new(), |_, how| ended.push(how)).await;
     match ended.remove(0) {
-        Ended::Failed(error) => error,
+        Ended::Failed(error) => {
+            says_nothing_secret(&error);
+            error
+        }
         other => panic!("{other:?}"),
     }
 }

@@ -11,6 +11,7 @@ mod disk;
 mod identity;
 mod layering;
 mod network;
+mod planted;
 mod pretender;
 mod proxies;
 mod refusals;

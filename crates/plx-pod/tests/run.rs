@@ -1,18 +1,38 @@
 //! The real binary, with the real plx-init and plx-sidecar, on a folder.
 
+use plx_testkit::{LeftFiles, Planted};
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-/// A folder to run in.
-struct Here(tempfile::TempDir);
+/// In the caller's environment, by names that a store's key, the API's token and a proxy's login have.
+const SECRETS: [(&str, &str, &str); 3] = [
+    ("AWS_SECRET_ACCESS_KEY", "pod-secret-key-0123456789", "pod-secret-key-0123456789"),
+    ("POLYAXON_AUTH_TOKEN", "pod-api-token-0123456789", "pod-api-token-0123456789"),
+    ("http_proxy", "http://user:pod-password-0123@127.0.0.1:9", "pod-password-0123"),
+];
+
+/// A folder to run in. When a test is through, all that its runs left there is searched for [`SECRETS`].
+struct Here(tempfile::TempDir, LeftFiles);
+
+impl Drop for Here {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.1.assert_free(&[]);
+        }
+    }
+}
 
 impl Here {
     fn new(document: &str) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
         fs::write(dir.path().join("f.yaml"), format!("version: 1.1\n{document}")).expect("written");
-        Self(dir)
+        for (_, _, secret) in SECRETS {
+            Planted::here().plant_key(secret);
+        }
+        let left = LeftFiles::before(&Planted::here(), vec![dir.path().to_owned()]);
+        Self(dir, left)
     }
 
     fn path(&self, path: &str) -> PathBuf {
@@ -36,6 +56,7 @@ impl Here {
     fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_plx-pod"));
         command.args(["run", "f.yaml", "--run-uuid", "u1"]).args(words).current_dir(self.0.path());
+        command.envs(SECRETS.map(|(name, value, _)| (name, value)));
         command
     }
 
@@ -47,6 +68,8 @@ impl Here {
 #[track_caller]
 fn ended(output: &Output, code: i32) -> String {
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    Planted::here().assert_free("stdout", &output.stdout);
+    Planted::here().assert_free("stderr", &output.stderr);
     assert_eq!(output.status.code(), Some(code), "stdout:\n{out}\nstderr:\n{err}");
     format!("{out}{err}")
 }

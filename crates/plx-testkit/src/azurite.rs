@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
 use crate::keeper::{Keeper, Program};
-use crate::{AzureTarget, PrivateCa};
+use crate::{AzureTarget, Planted, PrivateCa};
 
 /// The account that Azurite always has.
 const ACCOUNT: &str = "devstoreaccount1";
@@ -78,6 +78,7 @@ impl Azurite {
     /// # Panics
     /// When the container cannot be made.
     pub async fn target(&self, container: &str) -> AzureTarget {
+        Planted::here().key(KEY);
         let target = AzureTarget {
             endpoint: self.endpoint(),
             account: ACCOUNT.to_owned(),

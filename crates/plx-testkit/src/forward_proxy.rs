@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 
 use crate::http_server::{Request, Reset, Response, Upstream, answer, boxed, drain, header, lock, serve};
 use crate::loopback::{self, Background};
+use crate::planted::{Noted, Planted, Searched, Wire};
 
 /// A running proxy: whole URLs for plain HTTP, `CONNECT` for everything else. Dropping it ends all tunnels.
 #[derive(Debug)]
@@ -20,37 +21,42 @@ pub struct ForwardProxy {
     address: SocketAddr,
     shared: Arc<Shared>,
     _background: Background,
+    _searched: Searched,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
     /// As the header says it.
     login: Option<String>,
     routes: Mutex<HashMap<String, SocketAddr>>,
     targets: Mutex<Vec<String>>,
+    wire: Arc<Wire>,
 }
 
 impl ForwardProxy {
     /// One for everybody.
     pub async fn start() -> Self {
-        Self::serve(Shared::default())
+        Self::serve(None)
     }
 
     /// One that answers 407 to who does not show user and password.
     pub async fn start_with_login(user: &str, password: &str) -> Self {
         let login = format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{password}")));
-        Self::serve(Shared { login: Some(login), ..Shared::default() })
+        Planted::here().token(password);
+        Self::serve(Some(login))
     }
 
-    fn serve(shared: Shared) -> Self {
+    fn serve(login: Option<String>) -> Self {
         let listener = loopback::listener();
         let address = loopback::address_of(&listener);
+        let (wire, searched) = Wire::start("forward-proxy");
+        let shared = Shared { login, routes: Mutex::default(), targets: Mutex::default(), wire };
         let shared = Arc::new(shared);
         let serving = Arc::clone(&shared);
         let background = Background::run("forward-proxy", move || {
             serve(listener, move |request| handle(Arc::clone(&serving), request))
         });
-        Self { address, shared, _background: background }
+        Self { address, shared, _background: background, _searched: searched }
     }
 
     /// As `http://127.0.0.1:PORT`.
@@ -75,6 +81,7 @@ impl ForwardProxy {
 }
 
 async fn handle(shared: Arc<Shared>, mut request: Request) -> Result<Response, Reset> {
+    let asked = shared.wire.note_request(&request);
     let Some(target) = target(&request) else {
         drain(request.into_body()).await?;
         return Ok(answer(400, "text/plain", "this is a proxy: ask it for a whole URL"));
@@ -100,7 +107,7 @@ async fn handle(shared: Arc<Shared>, mut request: Request) -> Result<Response, R
         for name in [PROXY_AUTHORIZATION.as_str(), "proxy-connection"] {
             request.headers_mut().remove(name);
         }
-        return Ok(Upstream::new(address).send(request.map(boxed)).await);
+        return Ok(Upstream::new(address).send(request.map(|body| boxed(Noted { body, asked }))).await);
     }
     tokio::spawn(tunnel(request, server));
     Ok(answer(200, "text/plain", ""))

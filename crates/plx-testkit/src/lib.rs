@@ -10,6 +10,7 @@
 //! - [`FakeTracking`]: the tracking API of Polyaxon: runs, statuses, lineage, versions, tokens.
 //! - [`GitRepo`], and [`GitHttp`], [`GitSsh`] and [`GitDaemon`] to serve it: what a git client meets.
 //! - [`ForwardProxy`], and [`TlsFront`] with [`PrivateCa`]: what stands between a cluster and its stores.
+//! - [`Planted`] and [`LeftFiles`]: whether secrets show in what a program says, leaves and sends.
 //! - [`Tree`] and [`Snapshot`]: folders made from a seed, and what a folder or a bucket holds.
 //!
 //! Servers and the proxy run on threads of their own: a test may block, pause its clock, or run a child process while
@@ -31,6 +32,7 @@ mod jwt;
 mod keeper;
 pub mod loopback;
 mod moto;
+mod planted;
 mod private_ca;
 mod s3;
 mod s3_front;
@@ -51,6 +53,7 @@ pub use git::{GitDaemon, GitHttp, GitRepo, GitSsh, SeenGit};
 pub use identity::{AwsKeys, IdentityServer, SeenIdentity};
 pub use jwt::azure_jwt;
 pub use moto::Moto;
+pub use planted::{Belongs, LeftFiles, Planted};
 pub use private_ca::PrivateCa;
 pub use s3::S3Server;
 pub use s3_front::{RegionHint, S3Front};

@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use s3s::auth::SimpleAuth;
@@ -13,7 +14,9 @@ use s3s::service::{S3Service, S3ServiceBuilder};
 use tempfile::TempDir;
 
 use crate::S3Target;
+use crate::http_server::Request;
 use crate::loopback::{self, Background};
+use crate::planted::{Noted, Planted, Searched, Wire};
 
 /// A running server. Dropping it closes its port and deletes a folder of its own making.
 ///
@@ -29,6 +32,7 @@ pub struct S3Server {
     data_dir: PathBuf,
     _background: Background,
     _folder: Option<TempDir>,
+    _searched: Searched,
 }
 
 impl S3Server {
@@ -79,9 +83,12 @@ impl S3Server {
         let service = service.build();
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
-        let background = Background::run("s3-server", move || accept(listener, service));
+        Planted::here().key(&secret_key);
+        let (wire, _searched) = Wire::start("s3-server");
+        let background = Background::run("s3-server", move || accept(listener, service, wire));
         let data_dir = data_dir.to_owned();
-        Ok(Self { address, access_key, secret_key, data_dir, _background: background, _folder: None })
+        let (_background, _folder) = (background, None);
+        Ok(Self { address, access_key, secret_key, data_dir, _background, _folder, _searched })
     }
 
     /// As `http://127.0.0.1:PORT`.
@@ -131,7 +138,7 @@ impl S3Server {
     }
 }
 
-async fn accept(listener: TcpListener, service: S3Service) {
+async fn accept(listener: TcpListener, service: S3Service, wire: Arc<Wire>) {
     let listener =
         tokio::net::TcpListener::from_std(listener).expect("a non-blocking listener joins the runtime");
     let http = Builder::new(TokioExecutor::new());
@@ -142,7 +149,13 @@ async fn accept(listener: TcpListener, service: S3Service) {
         };
         // It only makes small messages quicker.
         stream.set_nodelay(true).ok();
-        let connection = http.serve_connection(TokioIo::new(stream), service.clone()).into_owned();
+        let (service, wire) = (service.clone(), Arc::clone(&wire));
+        let noted = service_fn(move |request: Request| {
+            let (service, asked) = (service.clone(), wire.note_request(&request));
+            let request = request.map(|body| s3s::Body::http_body_unsync(Noted { body, asked }));
+            async move { service.call(request).await }
+        });
+        let connection = http.serve_connection(TokioIo::new(stream), noted).into_owned();
         tokio::spawn(async move {
             // A client that goes away in the middle is that client's business.
             connection.await.ok();

@@ -1,7 +1,7 @@
 //! Rights that are missing one by one: that row failed and no other, and the next step names the right.
 
 use crate::lab::{Lab, below};
-use plx_testkit::{FaultProxy, Match, S3Front};
+use plx_testkit::{FaultProxy, Match, Planted, S3Front};
 use tokio::process::Command;
 
 /// Requests as the rights of AWS know them.
@@ -142,6 +142,7 @@ async fn what_stays_because_it_was_stopped_is_named() {
     let proxy = FaultProxy::start(front.addr()).await;
     lab.set("AWS_ENDPOINT_URL", &proxy.url());
     proxy.on(gets()).stall();
+    let left_files = lab.before();
     let running = lab.start(&["doctor"]);
     proxy.seen(gets(), 1).await;
     let id = running.id().unwrap().to_string();
@@ -151,6 +152,10 @@ async fn what_stays_because_it_was_stopped_is_named() {
     proxy.release();
     let output = running.wait_with_output().await.unwrap();
     assert_eq!(output.status.code(), Some(75), "{output:?}");
+    left_files.assert_free(&[]);
+    for said in [&output.stdout, &output.stderr] {
+        Planted::here().assert_free("the output", said);
+    }
     let said = String::from_utf8(output.stdout).unwrap();
     for key in left(&lab) {
         assert!(said.contains(key.strip_prefix("plx/").unwrap()), "{key} stays:\n{said}");

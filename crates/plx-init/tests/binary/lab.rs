@@ -1,22 +1,27 @@
 //! A folder for a pod, connections to fetch from, and the program.
 
-use plx_testkit::{AzureTarget, Azurite, GcsServer, Moto, S3Server, SERVICE_ACCOUNT_KEY, loopback};
+mod put;
+
+use plx_testkit::{AzureTarget, Azurite, Belongs, GcsServer, LeftFiles, Moto, Planted, S3Server};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::SocketAddr;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
+pub use self::put::{put_files, put_objects};
+
 pub struct Lab {
     folder: TempDir,
     /// Variables of the program; nothing else is in its environment.
     pub env: BTreeMap<String, String>,
-    /// What no call may ever print, at whatever level.
-    secrets: Vec<String>,
+    /// What no call may ever print at whatever level, leave in a file, or send elsewhere than where it belongs.
+    planted: Planted,
+    /// Folders besides the lab's own that calls write to: what stores hold.
+    stores: Vec<PathBuf>,
     server: Option<S3Server>,
 }
 
@@ -35,7 +40,8 @@ impl Lab {
     pub fn empty() -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir_all(folder.path().join("artifacts")).unwrap();
-        let mut lab = Self { folder, env: BTreeMap::new(), secrets: Vec::new(), server: None };
+        let (planted, stores) = (Planted::here(), Vec::new());
+        let mut lab = Self { folder, env: BTreeMap::new(), planted, stores, server: None };
         lab.set("POLYAXON_CONTEXT_ROOT", &lab.path("").display().to_string());
         lab.set("PLX_TERMINATION_LOG", &lab.path("termination-log").display().to_string());
         lab.set("PLX_RETRY_SECONDS", "1");
@@ -64,6 +70,7 @@ impl Lab {
         put_files(&server.data_dir().join("plx/base"), objects);
         let mut lab = Self::empty();
         lab.bucket(&target.endpoint, &target.access_key, &target.secret_key);
+        lab.stores.push(server.data_dir().to_owned());
         lab.server = Some(server);
         lab
     }
@@ -108,8 +115,7 @@ impl Lab {
     pub fn gcs(&mut self, server: &GcsServer) {
         let target = server.target("plx");
         self.catalog(&json!({"name": "data", "kind": "gcs", "schema": {"bucket": "gs://plx/base"}}));
-        let body = SERVICE_ACCOUNT_KEY.lines().filter(|line| !line.starts_with("-----"));
-        body.for_each(|line| self.plant(line));
+        self.stores.push(server.data_dir().to_owned());
         fs::write(self.path("key.json"), target.signing_key_json()).unwrap();
         self.set("GC_KEY_PATH", &self.path("key.json").display().to_string());
     }
@@ -128,10 +134,9 @@ impl Lab {
         self.set(key, value);
     }
 
-    /// From now on every call fails that prints it.
+    /// From now on every call fails that shows it.
     pub fn plant(&mut self, secret: &str) {
-        assert!(secret.len() >= 8, "{secret:?} would be found by chance");
-        self.secrets.push(secret.to_owned());
+        self.planted.plant(secret);
     }
 
     pub fn set(&mut self, key: &str, value: &str) {
@@ -200,6 +205,7 @@ impl Lab {
     async fn call_with(&self, program: &Path, args: &[&str], env: &BTreeMap<String, String>) -> Ended {
         let log = PathBuf::from(&env["PLX_TERMINATION_LOG"]);
         fs::remove_file(&log).ok();
+        let left = self.before();
         let mut command = Command::new(program);
         command.args(args).env_clear().envs(env).current_dir(self.folder.path());
         let output = command.stdin(Stdio::null()).kill_on_drop(true).output().await.unwrap();
@@ -210,8 +216,24 @@ impl Lab {
             stderr: String::from_utf8(output.stderr).unwrap(),
             report: report.unwrap_or_default(),
         };
-        self.secrets.iter().for_each(|secret| ended.says_nowhere(secret));
+        self.planted.assert_free("stdout", ended.stdout.as_bytes());
+        self.planted.assert_free("stderr", ended.stderr.as_bytes());
+        self.planted.assert_free("the report", ended.report.to_string().as_bytes());
+        left.assert_free(&self.belongs(env));
+        self.planted.assert_requests_are_free();
         ended
+    }
+
+    /// All files as they are: what is there now, the test put there itself.
+    pub fn before(&self) -> LeftFiles {
+        let roots = [&[self.folder.path().to_owned()], &self.stores[..]].concat();
+        LeftFiles::before(&self.planted, roots)
+    }
+
+    /// Where a token belongs that a call leaves.
+    fn belongs(&self, env: &BTreeMap<String, String>) -> [Belongs; 1] {
+        let why = "`auth` signs in for main, which reads its token there";
+        [Belongs { file: Path::new(&env["POLYAXON_CONTEXT_ROOT"]).join(".configs/.auth"), why }]
     }
 }
 
@@ -272,28 +294,4 @@ pub fn texts(files: &[(&str, &str)]) -> BTreeMap<String, Option<String>> {
 pub fn files_only(mut found: BTreeMap<String, Option<String>>) -> BTreeMap<String, Option<String>> {
     found.retain(|_, text| text.is_some());
     found
-}
-
-pub fn put_files(root: &Path, objects: &[(&str, &str)]) {
-    for (key, content) in objects {
-        let path = root.join(key);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, content).unwrap();
-    }
-}
-
-/// Puts objects by plain requests, each key as it is.
-pub async fn put_objects(to: SocketAddr, bucket: &str, objects: &[(&str, &str)]) {
-    for (key, content) in objects {
-        let encoded: String = key
-            .bytes()
-            .map(|byte| match byte {
-                b'/' | b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => char::from(byte).to_string(),
-                _ => format!("%{byte:02X}"),
-            })
-            .collect();
-        let target = format!("/{bucket}/base/{encoded}");
-        let answer = loopback::request(to, "PUT", &target, content.as_bytes()).await.unwrap();
-        assert_eq!(answer.status, 200, "{key}: {}", answer.head);
-    }
 }

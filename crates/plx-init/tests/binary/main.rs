@@ -18,6 +18,7 @@ mod failures;
 mod handlers;
 mod lab;
 mod output;
+mod planted;
 mod pods;
 mod reference;
 mod resume;

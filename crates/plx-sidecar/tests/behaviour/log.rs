@@ -1,5 +1,6 @@
 //! What was logged by this thread.
 
+use plx_testkit::Planted;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 use tracing::subscriber::DefaultGuard;
@@ -29,6 +30,15 @@ impl Log {
 
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.text.lock().unwrap()).into_owned()
+    }
+}
+
+/// Nothing that is logged may show a secret, in whatever test.
+impl Drop for Log {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            Planted::here().assert_free("the log", self.text().as_bytes());
+        }
     }
 }
 

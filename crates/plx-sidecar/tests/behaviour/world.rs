@@ -8,7 +8,7 @@ use plx_sidecar::intervals::Schedule;
 use plx_sidecar::main_container::{Gone, MainContainer, Signs};
 use plx_sidecar::pass::{PassReport, Passes};
 use plx_sidecar::{Config, OnIncomplete, supervise};
-use plx_testkit::{FaultStore, Op, Snapshot};
+use plx_testkit::{FaultStore, LeftFiles, Op, Planted, Snapshot};
 use plx_transfer::{Patience, Remote};
 use serde_json::{Value, json};
 use std::fs;
@@ -22,9 +22,12 @@ use tokio_util::sync::CancellationToken;
 
 /// The run's uuid, which every key begins with.
 pub const RUN: &str = "8aac02e3";
+/// Of the connection: nobody asks for it here, and so nobody may ever show it.
+const SECRET: &str = "behaviour-secret-0123456789";
 
 pub struct World {
     folder: TempDir,
+    left: LeftFiles,
     pub store: FaultStore,
     pub config: Config,
     pub stop: Stop,
@@ -40,11 +43,18 @@ impl World {
 
     pub fn with(change: impl FnOnce(&mut Config)) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        Planted::here().plant_key(SECRET);
+        let left = LeftFiles::before(&Planted::here(), vec![folder.path().to_owned()]);
         let mut config = Config {
             run: RunInstance::parse(&format!("o.p.runs.{RUN}")).unwrap(),
             pod: "pod-1".to_owned(),
             layout: Layout::under(folder.path()),
-            store: serde_json::from_value(json!({"name": "fault", "kind": "s3"})).unwrap(),
+            store: serde_json::from_value(json!({
+                "name": "fault",
+                "kind": "s3",
+                "env": [{"name": "AWS_SECRET_ACCESS_KEY", "value": SECRET}],
+            }))
+            .unwrap(),
             schedule: Schedule::new(1, 10),
             main_pid: None,
             main_marker: None,
@@ -56,7 +66,7 @@ impl World {
         change(&mut config);
         fs::create_dir_all(config.layout.run(&config.run.uuid)).unwrap();
         let (store, stop, main) = (FaultStore::new(), Stop::new(), CancellationToken::new());
-        Self { folder, store, config, stop, main }
+        Self { folder, left, store, config, stop, main }
     }
 
     /// A path below the artifacts root.
@@ -147,6 +157,17 @@ impl World {
         let below = format!("base/{RUN}/");
         let calls = self.store.calls().into_iter().filter(|call| call.0 == op);
         calls.map(|(_, key)| key.strip_prefix(&below).unwrap_or(&key).to_owned()).collect()
+    }
+}
+
+/// Journal, logs and keys are searched when a test is through.
+impl Drop for World {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.left.assert_free(&[]);
+            Planted::here()
+                .assert_free("the calls of the store", format!("{:?}", self.store.calls()).as_bytes());
+        }
     }
 }
 

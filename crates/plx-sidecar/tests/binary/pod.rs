@@ -1,6 +1,6 @@
 //! A pod on this machine: a folder, a bucket behind a proxy, and the sidecar's process.
 
-use plx_testkit::{FaultProxy, S3Server, S3Target, Snapshot};
+use plx_testkit::{FaultProxy, LeftFiles, Planted, S3Server, S3Target, Snapshot};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -17,7 +17,7 @@ pub struct Pod {
     folder: TempDir,
     pub target: S3Target,
     pub proxy: FaultProxy,
-    _server: S3Server,
+    server: S3Server,
     /// Variables of the sidecar; nothing else is in its environment.
     pub env: BTreeMap<String, String>,
 }
@@ -45,7 +45,13 @@ impl Pod {
             ("PLX_TERMINATION_LOG", folder.path().join("termination-log").display().to_string()),
         ];
         let env = env.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
-        Self { folder, target, proxy, _server: server, env }
+        Self { folder, target, proxy, server, env }
+    }
+
+    /// Sets a variable that holds a key.
+    pub fn secret(&mut self, key: &str, value: &str) {
+        Planted::here().plant_key(value);
+        self.set(key, value);
     }
 
     pub fn set(&mut self, key: &str, value: &str) {
@@ -69,6 +75,8 @@ impl Pod {
 
     /// Starts the sidecar.
     pub fn start(&self, args: &[&str]) -> Sidecar {
+        let roots = vec![self.folder.path().to_owned(), self.server.data_dir().to_owned()];
+        let left = LeftFiles::before(&Planted::here(), roots);
         let child = Command::new(env!("CARGO_BIN_EXE_plx-sidecar"))
             .args(args)
             .env_clear()
@@ -79,7 +87,7 @@ impl Pod {
             .kill_on_drop(true)
             .spawn()
             .unwrap();
-        Sidecar { child, termination_log: self.path("termination-log") }
+        Sidecar { child, termination_log: self.path("termination-log"), left }
     }
 
     /// How the bucket differs from the run's folder; empty when it does not.
@@ -92,6 +100,8 @@ impl Pod {
 pub struct Sidecar {
     child: Child,
     termination_log: PathBuf,
+    /// What was there before it.
+    left: LeftFiles,
 }
 
 /// How a sidecar ended, and all it said.
@@ -119,6 +129,7 @@ impl Sidecar {
         self.child.try_wait().unwrap().is_none()
     }
 
+    /// Waits for its end, and searches all it said, left, stored and sent for the keys and what else is planted.
     pub async fn end(mut self) -> Ended {
         let (mut stdout, mut stderr) = (String::new(), String::new());
         let (mut out, mut err) = (self.child.stdout.take().unwrap(), self.child.stderr.take().unwrap());
@@ -126,6 +137,12 @@ impl Sidecar {
         first.and(second).unwrap();
         let code = self.child.wait().await.unwrap().code();
         let raw_report = fs::read_to_string(&self.termination_log).unwrap_or_default();
+        let planted = Planted::here();
+        for (what, text) in [("stdout", &stdout), ("stderr", &stderr), ("the report", &raw_report)] {
+            planted.assert_free(what, text.as_bytes());
+        }
+        self.left.assert_free(&[]);
+        planted.assert_requests_are_free();
         let report = serde_json::from_str(&raw_report).unwrap_or_default();
         Ended { code, stdout, stderr, report, raw_report }
     }

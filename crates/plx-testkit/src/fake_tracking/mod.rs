@@ -18,6 +18,7 @@ use tokio::sync::watch;
 use self::state::{Answered, State};
 use crate::http_server::{Request, Reset, Response, all_headers, answer, collect, lock, serve};
 use crate::loopback::{self, Background};
+use crate::planted::{Planted, Searched, Wire};
 
 /// A running API that keeps what it is told and answers as `haupt` 2.18 does:
 ///
@@ -40,6 +41,7 @@ pub struct FakeTracking {
     address: SocketAddr,
     shared: Arc<Shared>,
     _background: Background,
+    _searched: Searched,
 }
 
 /// A call the API was asked.
@@ -73,6 +75,7 @@ struct Shared {
     state: Mutex<State>,
     log: Mutex<Vec<SeenCall>>,
     count: watch::Sender<usize>,
+    wire: Arc<Wire>,
 }
 
 impl FakeTracking {
@@ -80,13 +83,15 @@ impl FakeTracking {
     pub async fn start() -> Self {
         let listener = loopback::listener();
         let address = loopback::address_of(&listener);
-        let shared =
-            Arc::new(Shared { state: Mutex::default(), log: Mutex::default(), count: watch::Sender::new(0) });
+        let (wire, searched) = Wire::start("tracking API");
+        let count = watch::Sender::new(0);
+        let shared = Arc::new(Shared { state: Mutex::default(), log: Mutex::default(), count, wire });
+        Planted::here().token(&lock(&shared.state).given.0);
         let serving = Arc::clone(&shared);
         let background = Background::run("fake-tracking", move || {
             serve(listener, move |request| handle(Arc::clone(&serving), request))
         });
-        Self { address, shared, _background: background }
+        Self { address, shared, _background: background, _searched: searched }
     }
 
     /// As `http://127.0.0.1:PORT`, which is what `POLYAXON_HOST` takes.
@@ -116,12 +121,14 @@ impl FakeTracking {
 
     /// The token that impersonation gives from now on, and whose it is.
     pub fn give(&self, token: &str, username: &str) {
+        Planted::here().token(token);
         lock(&self.shared.state).given = (token.to_owned(), username.to_owned());
     }
 
     /// Adds an `Authorization` that is accepted, as `Token abc`. From now on others are refused with 401; what
     /// impersonation gives is accepted too.
     pub fn accept(&self, authorization: &str) {
+        Planted::here().token(authorization.rsplit(' ').next().unwrap_or_default());
         lock(&self.shared.state).accepted.push(authorization.to_owned());
     }
 
@@ -170,8 +177,11 @@ impl FakeTracking {
 }
 
 async fn handle(shared: Arc<Shared>, request: Request) -> Result<Response, Reset> {
+    let asked = shared.wire.note_request(&request);
     let (head, body) = request.into_parts();
-    let text = String::from_utf8_lossy(&collect(body).await?).into_owned();
+    let body = collect(body).await?;
+    asked.more(&body);
+    let text = String::from_utf8_lossy(&body).into_owned();
     let seen = SeenCall {
         method: head.method.to_string(),
         path: head.uri.path().to_owned(),

@@ -10,8 +10,8 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
-use super::http1::{Framing, Head, PIECE, read_head};
-use super::limits::Limits;
+use super::flow::{Broken, Flow, NOWHERE};
+use super::http1::{Framing, Head, read_head};
 use super::{Action, Exchange, Shared};
 
 /// Accepts for ever.
@@ -136,7 +136,7 @@ impl Connection {
         let unread = head.header("expect").is_some();
         if !unread {
             let mut framing = head.request_body()?;
-            let up = Flow { count: &exchange.entry.request_bytes, cut: None, limits: &self.shared.limits };
+            let up = Flow::up(exchange, None);
             up.pump(&mut self.client.stream, &mut self.client.buffer, &mut framing, NOWHERE).await?;
         }
         let keep = head.keeps_alive() && !unread;
@@ -180,8 +180,7 @@ async fn relay(
     let mut request = head.request_body()?;
     let send = async {
         to_server.write_all(&head.raw).await.map_err(Broken::Write)?;
-        let up =
-            Flow { count: &exchange.entry.request_bytes, cut: cuts.request, limits: &exchange.shared.limits };
+        let up = Flow::up(exchange, cuts.request);
         up.pump(&mut from_client, &mut client.buffer, &mut request, Some(&mut to_server)).await
     };
     let receive = answer_back(&mut from_server, &mut server.buffer, &mut to_client, head, exchange, cuts);
@@ -226,13 +225,13 @@ async fn answer_back(
     let (entry, limits) = (&exchange.entry, &exchange.shared.limits);
     if cuts.answer_lost {
         // Read to its end, so that the server is surely done.
-        let unread = Flow { count: &AtomicU64::new(0), cut: None, limits };
+        let unread = Flow { count: &AtomicU64::new(0), cut: None, limits, asked: None };
         unread.pump(from, buffer, &mut body, NOWHERE).await?;
         return Ok((false, false));
     }
     entry.status.store(response.status()?, Ordering::SeqCst);
     to.write_all(&response.raw).await?;
-    let down = Flow { count: &entry.response_bytes, cut: cuts.response, limits };
+    let down = Flow { count: &entry.response_bytes, cut: cuts.response, limits, asked: None };
     let whole = down.pump(from, buffer, &mut body, Some(to)).await?;
     Ok((whole, response.keeps_alive() && body != Framing::UntilClose))
 }
@@ -243,69 +242,4 @@ struct Cuts {
     request: Option<u64>,
     response: Option<u64>,
     answer_lost: bool,
-}
-
-/// Which side of a transfer failed.
-enum Broken {
-    Read(io::Error),
-    Write(io::Error),
-}
-
-impl From<Broken> for io::Error {
-    fn from(broken: Broken) -> Self {
-        match broken {
-            Broken::Read(error) | Broken::Write(error) => error,
-        }
-    }
-}
-
-const NOWHERE: Option<&mut TcpStream> = None;
-
-/// One direction of an exchange.
-struct Flow<'a> {
-    count: &'a AtomicU64,
-    cut: Option<u64>,
-    limits: &'a Limits,
-}
-
-impl Flow<'_> {
-    /// Moves a body; without `to`, nowhere. False when it was cut.
-    async fn pump(
-        &self,
-        from: &mut (impl AsyncRead + Unpin),
-        buffer: &mut BytesMut,
-        framing: &mut Framing,
-        mut to: Option<&mut (impl AsyncWrite + Unpin)>,
-    ) -> Result<bool, Broken> {
-        let mut moved = 0;
-        while !framing.is_done() {
-            if buffer.is_empty() {
-                buffer.reserve(PIECE);
-                if from.read_buf(buffer).await.map_err(Broken::Read)? == 0 {
-                    let complete = *framing == Framing::UntilClose;
-                    return if complete {
-                        Ok(true)
-                    } else {
-                        Err(Broken::Read(io::ErrorKind::UnexpectedEof.into()))
-                    };
-                }
-            }
-            let length = framing.advance(&buffer[..buffer.len().min(PIECE)]).map_err(Broken::Read)?;
-            let mut piece = buffer.split_to(length);
-            let cut_here = self.cut.is_some_and(|cut| moved + piece.len() as u64 > cut);
-            if let Some(cut) = self.cut.filter(|_| cut_here) {
-                piece.truncate(usize::try_from(cut - moved).unwrap_or(usize::MAX));
-            }
-            moved += piece.len() as u64;
-            self.limits.pass(piece.len()).await;
-            self.count.fetch_add(piece.len() as u64, Ordering::SeqCst);
-            if let Some(to) = &mut to {
-                to.write_all(&piece).await.map_err(Broken::Write)?;
-            }
-            if cut_here {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
 }

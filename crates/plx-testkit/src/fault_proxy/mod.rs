@@ -14,6 +14,7 @@
 //! ```
 
 mod connection;
+mod flow;
 mod http1;
 mod limits;
 mod rules;
@@ -33,6 +34,7 @@ use self::{
 };
 use crate::Times;
 use crate::loopback::{self, Background};
+use crate::planted::{Asked, Searched, Wire};
 
 /// How long [`FaultProxy::seen`] and [`FaultProxy::answered`] wait.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -43,6 +45,7 @@ pub struct FaultProxy {
     shared: Arc<Shared>,
     address: SocketAddr,
     _background: Background,
+    _searched: Searched,
 }
 
 /// A request the proxy was asked, and how it went.
@@ -76,10 +79,11 @@ impl FaultProxy {
     pub async fn start(upstream: SocketAddr) -> Self {
         let listener = loopback::listener();
         let address = loopback::address_of(&listener);
-        let shared = Arc::new(Shared::new(upstream));
+        let (wire, searched) = Wire::start("fault-proxy");
+        let shared = Arc::new(Shared::new(upstream, wire));
         let serving = Arc::clone(&shared);
         let background = Background::run("fault-proxy", move || connection::serve(listener, serving));
-        Self { shared, address, _background: background }
+        Self { shared, address, _background: background, _searched: searched }
     }
 
     /// As `http://127.0.0.1:PORT`.
@@ -184,6 +188,7 @@ struct Shared {
     state: Mutex<State>,
     changes: watch::Sender<u64>,
     releases: watch::Sender<u64>,
+    wire: Arc<Wire>,
 }
 
 #[derive(Debug, Default)]
@@ -195,14 +200,15 @@ struct State {
 }
 
 impl Shared {
-    fn new(upstream: SocketAddr) -> Self {
+    fn new(upstream: SocketAddr, wire: Arc<Wire>) -> Self {
         let (changes, releases) = (watch::Sender::new(0), watch::Sender::new(0));
-        Self { upstream, limits: Limits::default(), state: Mutex::default(), changes, releases }
+        Self { upstream, limits: Limits::default(), state: Mutex::default(), changes, releases, wire }
     }
 
     /// Notes a request and says what happens to it.
     fn arrive(self: &Arc<Self>, head: &Head) -> (Exchange, Option<Action>) {
-        let entry = Arc::new(Entry::new(head));
+        let asked = self.wire.note(head.method(), head.target(), head.headers.clone());
+        let entry = Arc::new(Entry::new(head, asked));
         let action = {
             let mut state = lock(&self.state);
             state.log.push(Arc::clone(&entry));
@@ -223,6 +229,7 @@ impl Shared {
 #[derive(Debug)]
 struct Entry {
     request: Seen,
+    asked: Arc<Asked>,
     status: AtomicU16,
     request_bytes: AtomicU64,
     response_bytes: AtomicU64,
@@ -230,7 +237,7 @@ struct Entry {
 }
 
 impl Entry {
-    fn new(head: &Head) -> Self {
+    fn new(head: &Head, asked: Arc<Asked>) -> Self {
         let request = Seen {
             method: head.method().to_owned(),
             path_and_query: head.target().to_owned(),
@@ -242,7 +249,7 @@ impl Entry {
         };
         let (up, down) = (AtomicU64::new(0), AtomicU64::new(0));
         let (status, finished) = (AtomicU16::new(0), AtomicBool::new(false));
-        Self { request, status, request_bytes: up, response_bytes: down, finished }
+        Self { request, asked, status, request_bytes: up, response_bytes: down, finished }
     }
 
     fn seen(&self) -> Seen {

@@ -17,6 +17,7 @@ use self::bearer::Tokens;
 pub use self::target::{GcsTarget, SERVICE_ACCOUNT_KEY, SERVICE_ACCOUNT_PUBLIC_KEY};
 use crate::http_server::{lock, serve};
 use crate::loopback::{self, Background};
+use crate::planted::{Planted, Searched, Wire};
 
 /// A running server. Dropping it closes its port and deletes its folder.
 ///
@@ -29,6 +30,7 @@ pub struct GcsServer {
     shared: Arc<Shared>,
     _background: Background,
     _folder: TempDir,
+    _searched: Searched,
 }
 
 /// A request the server was asked.
@@ -53,6 +55,7 @@ struct Shared {
     conditional: tokio::sync::Mutex<()>,
     data_dir: PathBuf,
     log: Mutex<Vec<SeenGcs>>,
+    wire: Arc<Wire>,
 }
 
 impl GcsServer {
@@ -63,6 +66,7 @@ impl GcsServer {
     pub async fn start() -> Self {
         let folder = TempDir::with_prefix("plx-gcs-").expect("a temporary folder");
         let files = s3s_fs::FileSystem::new(folder.path()).expect("a file system on a new folder");
+        let (wire, searched) = Wire::start("gcs-server");
         let shared = Arc::new(Shared {
             files: S3ServiceBuilder::new(files).build(),
             tokens: Mutex::default(),
@@ -70,6 +74,7 @@ impl GcsServer {
             conditional: tokio::sync::Mutex::default(),
             data_dir: folder.path().to_owned(),
             log: Mutex::default(),
+            wire,
         });
         let listener = loopback::listener();
         let address = loopback::address_of(&listener);
@@ -77,7 +82,7 @@ impl GcsServer {
         let background = Background::run("gcs-server", move || {
             serve(listener, move |request| translate::handle(Arc::clone(&serving), request))
         });
-        Self { address, shared, _background: background, _folder: folder }
+        Self { address, shared, _background: background, _folder: folder, _searched: searched }
     }
 
     /// Takes every request, with whatever token or none, as an emulator does.
@@ -87,6 +92,7 @@ impl GcsServer {
 
     /// Takes that token, until [`GcsServer::revoke`].
     pub fn accept(&self, token: &str) {
+        Planted::here().token(token);
         lock(&self.shared.tokens).accept(token);
     }
 

@@ -11,6 +11,7 @@ use url::form_urlencoded;
 use super::bearer::Verdict;
 use super::{SeenGcs, Shared};
 use crate::http_server::{Request, Reset, Response, answer, boxed, drain, full, header, lock};
+use crate::planted::{Asked, Noted};
 
 const GENERATION_MATCH: &str = "x-goog-if-generation-match";
 /// What GCS says in its own words and S3 in others.
@@ -28,10 +29,11 @@ pub(super) async fn handle(shared: Arc<Shared>, request: Request) -> Result<Resp
         authorization: request.headers().get(AUTHORIZATION).map(text),
         status: 0,
     };
+    let asked = shared.wire.note_request(&request);
     let head = request.method() == Method::HEAD;
     let verdict = lock(&shared.tokens).judge(seen.authorization.as_deref());
     let mut response = match verdict {
-        Verdict::Welcome => shared.pass_on(request).await?,
+        Verdict::Welcome => shared.pass_on(request, asked).await?,
         Verdict::BadToken => {
             drain(request.into_body()).await?;
             error(401, "AuthenticationRequired", "Authentication required.")
@@ -51,7 +53,7 @@ pub(super) async fn handle(shared: Arc<Shared>, request: Request) -> Result<Resp
 }
 
 impl Shared {
-    async fn pass_on(&self, mut request: Request) -> Result<Response, Reset> {
+    async fn pass_on(&self, mut request: Request, asked: Arc<Asked>) -> Result<Response, Reset> {
         let path = request.uri().path().to_owned();
         let (writes, deletes) = (is_write(&request), request.method() == Method::DELETE);
         let wanted = header(request.headers(), GENERATION_MATCH).parse::<u64>().ok();
@@ -69,7 +71,8 @@ impl Shared {
             return Ok(error(404, "NoSuchKey", "The specified key does not exist."));
         }
         *request.headers_mut() = to_s3(request.headers());
-        let response = self.files.call(request.map(s3s::Body::from)).await.map_err(|_| Reset)?;
+        let request = request.map(|body| s3s::Body::http_body_unsync(Noted { body, asked }));
+        let response = self.files.call(request).await.map_err(|_| Reset)?;
         let mut response = response.map(boxed);
         *response.headers_mut() = from_s3(response.headers());
         if response.status().is_success() {

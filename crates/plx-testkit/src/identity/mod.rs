@@ -15,6 +15,7 @@ pub use self::state::AwsKeys;
 use self::state::{Answered, State};
 use crate::http_server::{Request, Reset, Response, all_headers, answer, collect, lock, serve};
 use crate::loopback::{self, Background};
+use crate::planted::{Planted, Searched, Wire};
 
 /// A running server that answers as each cloud's identity service does, on that service's own paths:
 ///
@@ -34,6 +35,7 @@ pub struct IdentityServer {
     address: SocketAddr,
     shared: Arc<Shared>,
     _background: Background,
+    _searched: Searched,
 }
 
 /// A request the server was asked.
@@ -72,10 +74,12 @@ impl SeenIdentity {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
     state: Mutex<State>,
     log: Mutex<Vec<SeenIdentity>>,
+    wire: Arc<Wire>,
+    planted: Planted,
 }
 
 impl IdentityServer {
@@ -83,12 +87,15 @@ impl IdentityServer {
     pub async fn start() -> Self {
         let listener = loopback::listener();
         let address = loopback::address_of(&listener);
-        let shared = Arc::new(Shared::default());
+        let (wire, searched) = Wire::start("identity-server");
+        let planted = Planted::here();
+        let shared = Shared { state: Mutex::default(), log: Mutex::default(), wire, planted };
+        let shared = Arc::new(shared);
         let serving = Arc::clone(&shared);
         let background = Background::run("identity-server", move || {
             serve(listener, move |request| handle(Arc::clone(&serving), request))
         });
-        Self { address, shared, _background: background }
+        Self { address, shared, _background: background, _searched: searched }
     }
 
     /// As `http://127.0.0.1:PORT`.
@@ -103,31 +110,38 @@ impl IdentityServer {
 
     /// What EC2, pods and STS are given from now on.
     pub fn set_aws(&self, keys: AwsKeys) {
+        self.shared.planted.key(&keys.secret_key);
+        self.shared.planted.token(&keys.token);
         lock(&self.shared.state).set_aws(keys);
     }
 
     /// What Google and Azure give out from now on, until its lifetime from now is over.
     pub fn set_bearer(&self, token: &str, lifetime: Duration) {
+        self.shared.planted.token(token);
         lock(&self.shared.state).set_bearer(token, lifetime);
     }
 
     /// What a pod must show in `Authorization`. Without it nothing must be shown, as on ECS.
     pub fn set_pod_token(&self, token: &str) {
+        self.shared.planted.token(token);
         lock(&self.shared.state).pod_token = Some(token.to_owned());
     }
 
     /// What an application must show to Entra ID as `client_secret`.
     pub fn set_client_secret(&self, secret: &str) {
+        self.shared.planted.token(secret);
         lock(&self.shared.state).client_secret = Some(secret.to_owned());
     }
 
     /// What a pod must show to Entra ID as `client_assertion`, and to STS as `WebIdentityToken`.
     pub fn set_federated_token(&self, token: &str) {
+        self.shared.planted.token(token);
         lock(&self.shared.state).federated_token = Some(token.to_owned());
     }
 
     /// What an app must show in `X-IDENTITY-HEADER`. Without it any value will do.
     pub fn set_identity_header(&self, secret: &str) {
+        self.shared.planted.token(secret);
         lock(&self.shared.state).identity_header = Some(secret.to_owned());
     }
 
@@ -168,6 +182,7 @@ impl IdentityServer {
 }
 
 async fn handle(shared: Arc<Shared>, request: Request) -> Result<Response, Reset> {
+    let asked = shared.wire.note_request(&request);
     let (head, body) = request.into_parts();
     let mut seen = SeenIdentity {
         method: head.method.to_string(),
@@ -176,7 +191,12 @@ async fn handle(shared: Arc<Shared>, request: Request) -> Result<Response, Reset
         body: String::from_utf8_lossy(&collect(body).await?).into_owned(),
         status: None,
     };
+    asked.more(seen.body.as_bytes());
     let answered = decide(&mut lock(&shared.state), &seen);
+    // A session of IMDSv2 is made by being asked for.
+    if let Some(Ok(session)) = (seen.path() == "/latest/api/token").then_some(&answered) {
+        shared.planted.token(&session.body);
+    }
     seen.status = answered.as_ref().ok().map(|answered| answered.status);
     lock(&shared.log).push(seen);
     answered.map(Answered::into_response)

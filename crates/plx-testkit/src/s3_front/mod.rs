@@ -12,6 +12,7 @@
 mod asked;
 mod rules;
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -26,6 +27,7 @@ use crate::http_server::{
     Request, Reset, Response, Upstream, all_headers, answer, boxed, drain, full, lock, serve,
 };
 use crate::loopback::{self, Background};
+use crate::planted::{Noted, Planted, Searched, Wire};
 use crate::{Match, Seen};
 
 /// A server in front of an S3 server, which judges requests as AWS would and passes on those it finds good.
@@ -37,6 +39,7 @@ pub struct S3Front {
     address: SocketAddr,
     shared: Arc<Shared>,
     _background: Background,
+    _searched: Searched,
 }
 
 #[derive(Debug)]
@@ -44,6 +47,7 @@ struct Shared {
     upstream: Upstream,
     rules: Mutex<Rules>,
     log: Mutex<Vec<Seen>>,
+    wire: Arc<Wire>,
 }
 
 impl S3Front {
@@ -52,12 +56,13 @@ impl S3Front {
         let listener = loopback::listener();
         let address = loopback::address_of(&listener);
         let upstream = Upstream::new(upstream);
-        let shared = Arc::new(Shared { upstream, rules: Mutex::default(), log: Mutex::default() });
+        let (wire, searched) = Wire::start("s3-front");
+        let shared = Arc::new(Shared { upstream, rules: Mutex::default(), log: Mutex::default(), wire });
         let serving = Arc::clone(&shared);
         let background = Background::run("s3-front", move || {
             serve(listener, move |request| handle(Arc::clone(&serving), request))
         });
-        Self { address, shared, _background: background }
+        Self { address, shared, _background: background, _searched: searched }
     }
 
     /// As `http://127.0.0.1:PORT`.
@@ -94,7 +99,9 @@ impl S3Front {
 
     /// Only these session tokens are good from now on; others get 400 `ExpiredToken`. Requests without one still pass.
     pub fn valid_tokens<T: Into<String>>(&self, tokens: impl IntoIterator<Item = T>) {
-        lock(&self.shared.rules).tokens = Some(tokens.into_iter().map(Into::into).collect());
+        let tokens: HashSet<String> = tokens.into_iter().map(Into::into).collect();
+        tokens.iter().for_each(|token| Planted::here().token(token));
+        lock(&self.shared.rules).tokens = Some(tokens);
     }
 
     /// That session token is good no more.
@@ -149,6 +156,7 @@ impl S3Front {
 }
 
 async fn handle(shared: Arc<Shared>, request: Request) -> Result<Response, Reset> {
+    let noted = shared.wire.note_request(&request);
     let asked = Asked::of(&request);
     let seen = seen(&request);
     let number = {
@@ -159,7 +167,7 @@ async fn handle(shared: Arc<Shared>, request: Request) -> Result<Response, Reset
     let refusal = lock(&shared.rules).refusal(&asked, &seen);
     let head = request.method() == Method::HEAD;
     let mut response = match refusal {
-        None => shared.upstream.send(request.map(boxed)).await,
+        None => shared.upstream.send(request.map(|body| boxed(Noted { body, asked: noted }))).await,
         Some(refusal) => {
             drain(request.into_body()).await?;
             refused(refusal, head)

@@ -22,7 +22,8 @@ use plx_runtime::{DiskFiles, Stop};
 use plx_track::{Recorded, Version, VersionKind};
 use plx_transfer::{Engine, Remote, TransferError, Want, WantKind, download, plan};
 use serde::de::DeserializeOwned;
-use std::path::PathBuf;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
 
 /// The store, and where its small files are put to be read.
 struct Shelf<'a> {
@@ -60,10 +61,27 @@ pub(super) async fn find(
             shelf.version(reference, *kind, owner, project, version, looked).await
         }
     };
-    // Left behind, they would only take some bytes in a folder that no scan reads.
-    std::fs::remove_dir_all(&scratch).ok();
-    std::fs::remove_dir(&own_state).ok();
+    clean_up(&scratch, &own_state);
     found
+}
+
+/// Left behind, they would only take some bytes in a folder that no scan reads: worth a warning, and no more.
+fn clean_up(scratch: &Path, own_state: &Path) {
+    let not_removed = |folder: &Path, error: &io::Error| {
+        let folder = folder.display();
+        tracing::warn!("{folder} is not removed: {error}; nothing reads it any more: remove it by hand");
+    };
+    match std::fs::remove_dir_all(scratch) {
+        Err(error) if error.kind() != ErrorKind::NotFound => not_removed(scratch, &error),
+        _ => {}
+    }
+    // It is ours alone only when nothing else of ours is in it.
+    match std::fs::remove_dir(own_state) {
+        Err(error) if ![ErrorKind::NotFound, ErrorKind::DirectoryNotEmpty].contains(&error.kind()) => {
+            not_removed(own_state, &error);
+        }
+        _ => {}
+    }
 }
 
 impl Shelf<'_> {
