@@ -1,6 +1,6 @@
 # Everything a developer or a machine needs, by name. `make` alone prints this list.
 .DEFAULT_GOAL := help
-.PHONY: help demo test demo-minio bench roundtrip lint servers clean
+.PHONY: help demo test demo-minio bench bench-git roundtrip lint servers clean
 
 CARGO ?= cargo
 NEXTEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
@@ -38,6 +38,10 @@ bench: ## small and large transfers beside s5cmd and rclone on one server; needs
 	$(CARGO) build --release --locked -p plx-init -p plx-sidecar
 	tests/bench/peers.sh
 	python3 tests/bench/bench.py
+
+bench-git: ## a repository of 360 MB beside git, all of history and depth 1; needs two minutes and 2 GiB of disk
+	$(CARGO) build --release --locked -p plx-init
+	python3 tests/bench/git.py
 
 roundtrip: ## 10 000 small files, one of 2 GiB and odd names: disk to S3 to disk, identical by hash
 	$(CARGO) build --release --locked -p plx-init -p plx-sidecar

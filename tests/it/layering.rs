@@ -13,8 +13,16 @@ struct Row {
 }
 
 const PURE: &[&str] = &["tokio", "hyper", "reqwest", "rustls", "object_store", "kube"];
-const STEPS: &[&str] =
-    &["plx-contract", "plx-journal", "plx-store", "plx-transfer", "plx-kube", "plx-track", "plx-runtime"];
+const STEPS: &[&str] = &[
+    "plx-contract",
+    "plx-git",
+    "plx-journal",
+    "plx-store",
+    "plx-transfer",
+    "plx-kube",
+    "plx-track",
+    "plx-runtime",
+];
 
 const TABLE: &[Row] = &[
     Row {
@@ -35,6 +43,11 @@ const TABLE: &[Row] = &[
     Row { name: "plx-journal", ours: &["plx-contract"], never: PURE },
     Row { name: "plx-store", ours: &["plx-contract"], never: &["kube", "git2", "walkdir", "cap-std"] },
     Row { name: "plx-transfer", ours: &["plx-contract"], never: &["kube", "git2"] },
+    Row {
+        name: "plx-git",
+        ours: &["plx-contract"],
+        never: &["object_store", "kube", "openssl-sys", "libssh2-sys"],
+    },
     Row { name: "plx-kube", ours: &["plx-contract"], never: &["object_store", "git2"] },
     Row { name: "plx-track", ours: &["plx-contract"], never: &["object_store", "kube", "git2"] },
     Row {

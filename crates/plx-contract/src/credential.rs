@@ -11,7 +11,7 @@
 //! among several depends on Python's hash seed. A trailing newline in a file is not part of the value.
 
 use crate::connection::{Connection, Kind};
-use crate::{Class, Classified, Env};
+use crate::{Class, Classified, Env, env};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use std::fmt;
@@ -108,6 +108,9 @@ pub fn keys(kind: &Kind) -> &'static [&'static str] {
             "IDENTITY_ENDPOINT",
             "IDENTITY_HEADER",
         ],
+        Kind::Git | Kind::Ssh => {
+            &[env::GIT_CREDENTIALS, env::GIT_CREDENTIALS_STORE, env::SSH_PATH, env::SSH_PRIVATE_KEY]
+        }
         _ => &[],
     }
 }

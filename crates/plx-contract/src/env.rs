@@ -70,6 +70,22 @@ keys! {
     NO_API = "POLYAXON_NO_API";
     /// File of CA certificates (PEM) that are trusted beside the system's: for stores, STS, the tracking API and git.
     SSL_CA_CERT = "POLYAXON_SSL_CA_CERT";
+    /// `user:token` for a git repository's host, ready for a URL.
+    GIT_CREDENTIALS = "POLYAXON_GIT_CREDENTIALS";
+    /// File in the form of git's credential store: lines such as `https://user:token@host`.
+    GIT_CREDENTIALS_STORE = "POLYAXON_GIT_CREDENTIALS_STORE";
+    /// Folder with an SSH key, and `known_hosts` beside it.
+    SSH_PATH = "POLYAXON_SSH_PATH";
+    /// Name of the key in that folder; default the first of `id_rsa`, `id_ed25519`, `id_ecdsa`, `ssh-privatekey`.
+    SSH_PRIVATE_KEY = "POLYAXON_SSH_PRIVATE_KEY";
+    /// File of the host keys that SSH trusts, and no others; default `known_hosts` beside the SSH key.
+    SSH_KNOWN_HOSTS = "PLX_SSH_KNOWN_HOSTS";
+    /// File of CA certificates (PEM) that git trusts beside the system's.
+    GIT_SSL_CAINFO = "GIT_SSL_CAINFO";
+    /// A boolean; `true` leaves the certificates of git servers unchecked.
+    GIT_SSL_NO_VERIFY = "GIT_SSL_NO_VERIFY";
+    /// Seconds of silence after which a connection to a git server is given up; default 90.
+    STALL_SECONDS = "PLX_STALL_SECONDS";
     /// Folder of the service account's token and CA; default where the kubelet mounts it.
     SERVICE_ACCOUNT_DIR = "PLX_SERVICE_ACCOUNT_DIR";
     /// `human` or `json`: the form of log lines; default human.
@@ -78,7 +94,7 @@ keys! {
     OPTIONAL_INPUTS = "PLX_OPTIONAL_INPUTS";
     /// Where the one-line report goes; default `/dev/termination-log` when that exists.
     TERMINATION_LOG = "PLX_TERMINATION_LOG";
-    /// Seconds for which a passing failure of a store is retried by init; default 300.
+    /// Seconds for which a passing failure is retried by init; default 300 for a store, 30 for a git server.
     RETRY_SECONDS = "PLX_RETRY_SECONDS";
     /// Bytes that all transfer buffers may take together; default from the memory limit, at most 24 MiB.
     BUFFER_BYTES = "PLX_BUFFER_BYTES";

@@ -3,7 +3,7 @@
 use crate::InitError;
 use crate::jobs::artifacts::{Inputs, Job, Options};
 use crate::jobs::{
-    artifacts, auth, clean, dockerfile, doctor, entry, file, fswatch, path, reference, tensorboard, wait,
+    artifacts, auth, clean, dockerfile, doctor, entry, file, fswatch, git, path, reference, tensorboard, wait,
 };
 use clap::{Args, Parser, Subcommand};
 use plx_contract::init::{Artifacts, Subpath};
@@ -34,6 +34,9 @@ enum Command {
     Ref(reference::RefArgs),
     /// Gets a token for main, on behalf of the run.
     Auth(auth::AuthArgs),
+    /// Clones a git repository at a revision.
+    #[command(after_help = GIT_HELP)]
+    Git(git::GitArgs),
     /// Writes a file from its content.
     File(file::FileArgs),
     /// Writes a Dockerfile from its context.
@@ -54,7 +57,7 @@ enum Command {
 }
 
 const RUN_HELP: &str = "\
-Exactly one handler: artifacts, paths, dockerfile, file, tensorboard, lineageRef, modelRef, artifactRef, or a connection alone, which picks its handler.
+Exactly one handler: artifacts, paths, git, dockerfile, file, tensorboard, lineageRef, modelRef, artifactRef, or a connection alone, which picks its handler.
 
 Examples:
     plx-init run '{\"connection\":\"datasets\",\"artifacts\":{\"dirs\":[\"images\"]},\"path\":\"/data\"}'
@@ -71,6 +74,16 @@ Examples:
     plx-init doctor
   An input that may not be written to, for a program to read:
     plx-init doctor --connection datasets --read-only --json";
+
+const GIT_HELP: &str = "\
+Credentials come from POLYAXON_GIT_CREDENTIALS (user:token), POLYAXON_GIT_CREDENTIALS_STORE (a file) or POLYAXON_SSH_PATH
+(a folder with a key, and `known_hosts` to pin the host). A revision that is not there is an error.
+
+Examples:
+  The default branch, to /plx-context/artifacts/repo:
+    plx-init git --url https://git.example.com/org/repo
+  A tag without its history, with submodules:
+    plx-init git --url git@git.example.com:org/repo --revision v1.2 --flags '--depth 1 --recurse-submodules' --to /code";
 
 const ARTIFACTS_HELP: &str = "\
 Examples:
@@ -150,6 +163,7 @@ impl Cli {
             Command::Run(args) => entry::run(&args, &env, &stop).await?,
             Command::Ref(args) => reference::run(&args, &env, &stop).await?,
             Command::Auth(args) => auth::run(&args, &env, &stop).await?,
+            Command::Git(args) => git::run(&args, &env, &stop).await?,
             Command::File(args) => file::run(&args, &env).await?,
             Command::Dockerfile(args) => dockerfile::run(&args, &env).await?,
             Command::Tensorboard(args) => tensorboard::run(&args, &env, &stop).await?,

@@ -7,6 +7,7 @@ use plx_contract::init::InitError as EntryError;
 use plx_contract::key::UnsafePath;
 use plx_contract::run::RunError;
 use plx_contract::{Class, Classified};
+use plx_git::GitError;
 use plx_journal::FsFileError;
 use plx_store::StoreError;
 use plx_track::TrackError;
@@ -55,6 +56,9 @@ pub enum InitError {
     /// The record for the sidecar cannot be written.
     #[error(transparent)]
     Record(#[from] FsFileError),
+    /// A repository was not cloned.
+    #[error(transparent)]
+    Git(#[from] GitError),
     /// Some inputs were not fetched.
     #[error("{}", summary(errors))]
     Transfer {
@@ -95,6 +99,7 @@ impl Classified for InitError {
             Self::Run(error) => error.class(),
             Self::Path(error) => error.class(),
             Self::Record(error) => error.class(),
+            Self::Git(error) => error.class(),
             // The gravest: unsafe data before denied, denied before absent, absent before what may pass.
             Self::Transfer { errors } => {
                 let rank = |class: Class| {
@@ -127,6 +132,7 @@ impl Classified for InitError {
             Self::Run(error) => error.next_step(),
             Self::Path(error) => error.next_step(),
             Self::Record(error) => error.next_step(),
+            Self::Git(error) => error.next_step(),
             Self::Transfer { errors } => {
                 let class = self.class();
                 errors.iter().find(|error| error.class() == class).and_then(Classified::next_step)

@@ -8,6 +8,7 @@ pub mod doctor;
 pub mod entry;
 pub mod file;
 pub mod fswatch;
+pub mod git;
 pub mod path;
 pub mod reference;
 pub mod script;

@@ -1,6 +1,6 @@
 //! The name `polyaxon`, as the pod specs of Polyaxon 2.18 call it (`polyaxon/_cli/services/initializer.py`).
 
-use crate::jobs::{auth, clean, dockerfile, file, fswatch, path, tensorboard, wait};
+use crate::jobs::{auth, clean, dockerfile, file, fswatch, git, path, tensorboard, wait};
 use clap::{Parser, Subcommand};
 use plx_contract::Env;
 use plx_runtime::{Failure, ProcessEnv, Report, Stop};
@@ -53,6 +53,8 @@ enum Initializer {
     Gcs(path::PathArgs),
     /// Fetches one path of an Azure connection.
     Wasb(path::PathArgs),
+    /// Clones a git repository at a revision.
+    Git(git::GitArgs),
     /// Gets a token for main, on behalf of the run.
     Auth(auth::AuthArgs),
     /// Writes a file from its content.
@@ -108,6 +110,7 @@ impl Cli {
         };
         Ok(match command {
             Initializer::Auth(args) => auth::run(&args, &env, &stop).await?,
+            Initializer::Git(args) => git::run(&args, &env, &stop).await?,
             Initializer::File(args) => file::run(&args, &env).await?,
             Initializer::Tensorboard(args) => tensorboard::run(&args, &env, &stop).await?,
             Initializer::Path(args) => path::run(args, &env, &stop).await?,

@@ -34,8 +34,17 @@ const MACHINE: &[&str] = &[
 const PERSON: &[&str] = &["TERM", "USER"];
 
 /// Knobs of our own two programs.
-const OWN: &[&str] =
-    &[env::DEBUG, env::LOG_FORMAT, env::OPTIONAL_INPUTS, env::RETRY_SECONDS, env::BUFFER_BYTES];
+const OWN: &[&str] = &[
+    env::DEBUG,
+    env::LOG_FORMAT,
+    env::OPTIONAL_INPUTS,
+    env::RETRY_SECONDS,
+    env::STALL_SECONDS,
+    env::BUFFER_BYTES,
+    env::SSH_KNOWN_HOSTS,
+    env::GIT_SSL_CAINFO,
+    env::GIT_SSL_NO_VERIFY,
+];
 
 /// Adds the caller's variables of these names.
 pub fn pass<'a>(vars: &mut Vars, caller: &impl Env, names: impl IntoIterator<Item = &'a str>) {

@@ -36,7 +36,7 @@ pub use error::TransferError;
 pub use pace::Pace;
 pub use place::Place;
 pub use plan::{Plan, Want, WantKind, plan};
-pub use progress::{Progress, show};
+pub use progress::{Progress, Shown, show};
 pub use remote::Remote;
 pub use remove::{clear, make_folders, remove, remove_folders};
 pub use upload::{Ended, Upload, upload};

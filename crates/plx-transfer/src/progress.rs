@@ -2,7 +2,6 @@
 
 use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
@@ -43,8 +42,22 @@ impl Progress {
     pub fn objects(&self) -> u64 {
         self.objects.load(Ordering::Relaxed)
     }
+}
 
-    fn line(&self, started: Instant) -> String {
+/// Something whose progress can be shown.
+pub trait Shown {
+    /// How much is done, and the whole; the whole is nothing as long as it is not known.
+    fn part(&self) -> (u64, u64);
+    /// One line for a person, after so much time.
+    fn line(&self, took: Duration) -> String;
+}
+
+impl Shown for Progress {
+    fn part(&self) -> (u64, u64) {
+        (self.bytes(), self.bytes_planned.load(Ordering::Relaxed))
+    }
+
+    fn line(&self, took: Duration) -> String {
         let (objects, bytes) = (self.objects(), self.bytes());
         #[expect(
             clippy::cast_precision_loss,
@@ -52,7 +65,7 @@ impl Progress {
             clippy::cast_sign_loss,
             reason = "a rate for people"
         )]
-        let rate = (bytes as f64 / started.elapsed().as_secs_f64().max(0.001)) as u64;
+        let rate = (bytes as f64 / took.as_secs_f64().max(0.001)) as u64;
         format!(
             "{objects} of {} objects, {} of {}, {}/s",
             self.objects_planned.load(Ordering::Relaxed).max(objects),
@@ -65,12 +78,7 @@ impl Progress {
 
 /// Runs `work` and shows `progress` meanwhile: as a bar when `terminal`, else as a log line every few seconds. Work that
 /// is done within the first seconds shows nothing.
-pub async fn show<T>(
-    what: &str,
-    progress: &Arc<Progress>,
-    terminal: bool,
-    work: impl Future<Output = T>,
-) -> T {
+pub async fn show<T>(what: &str, progress: &impl Shown, terminal: bool, work: impl Future<Output = T>) -> T {
     let started = Instant::now();
     let every = if terminal { BAR_EVERY } else { LINE_EVERY };
     let mut ticks = interval_at(started + every, every);
@@ -83,9 +91,9 @@ pub async fn show<T>(
             done = &mut work => break done,
             _ = ticks.tick() => {
                 if terminal {
-                    draw(bar.get_or_insert_with(|| new_bar(what)), progress, started);
+                    draw(bar.get_or_insert_with(|| new_bar(what)), progress, started.elapsed());
                 } else {
-                    tracing::info!("{what}: {}", progress.line(started));
+                    tracing::info!("{what}: {}", progress.line(started.elapsed()));
                 }
             }
         }
@@ -105,8 +113,9 @@ fn new_bar(what: &str) -> ProgressBar {
     bar
 }
 
-fn draw(bar: &ProgressBar, progress: &Progress, started: Instant) {
-    bar.set_length(progress.bytes_planned.load(Ordering::Relaxed).max(1));
-    bar.set_position(progress.bytes());
-    bar.set_message(progress.line(started));
+fn draw(bar: &ProgressBar, progress: &impl Shown, took: Duration) {
+    let (done, all) = progress.part();
+    bar.set_length(all.max(1));
+    bar.set_position(done);
+    bar.set_message(progress.line(took));
 }

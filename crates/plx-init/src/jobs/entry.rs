@@ -4,6 +4,7 @@ use crate::cli::CommonArgs;
 use crate::jobs::artifacts::{self, Inputs, Job, Options};
 use crate::jobs::dockerfile::DockerfileArgs;
 use crate::jobs::file::FileArgs;
+use crate::jobs::git::{self, GitArgs};
 use crate::jobs::reference::{self, RefArgs};
 use crate::jobs::tensorboard::TensorboardArgs;
 use crate::jobs::{dockerfile, file, generated, tensorboard};
@@ -17,7 +18,7 @@ use plx_contract::run::RunInstance;
 use plx_contract::{Env, Layout, env};
 use plx_runtime::{Failure, Report, Stop};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::path::PathBuf;
 
 /// Options of `run`.
@@ -41,6 +42,15 @@ struct Tensorboard {
     #[serde(alias = "path_prefix")]
     path_prefix: Option<String>,
     plugins: Option<Vec<String>>,
+}
+
+/// `V1GitType`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Git {
+    url: Option<String>,
+    revision: Option<String>,
+    flags: Option<Vec<String>>,
 }
 
 /// Carries out the entry.
@@ -122,7 +132,36 @@ pub async fn run(args: &RunArgs, env: &impl SharedEnv, stop: &Stop) -> Result<Re
             };
             Ok(reference::run(&args, env, stop).await?)
         }
-        Handler::Git => Err(wrong("`git` is not built yet".to_owned())),
+        Handler::Git => {
+            let value = entry.git.clone().unwrap_or(Value::Object(serde_json::Map::new()));
+            let given: Git =
+                serde_json::from_value(value).map_err(|error| wrong(format!("git: {}", shape(&error))))?;
+            let connection = entry.connection.as_deref().map(|name| catalog.find(name)).transpose();
+            let connection = connection.map_err(InitError::from)?;
+            let (url, revision, flags) = match connection.map(git::of) {
+                // An entry that names its own repository takes the login of the connection alone.
+                Some(of) if given.url.is_none() => {
+                    let (url, revision, flags) = of?;
+                    (Some(url), revision, flags)
+                }
+                _ => (None, None, None),
+            };
+            let own_flags =
+                given.flags.filter(|flags| !flags.is_empty()).map(|flags| json!(flags).to_string());
+            let args = GitArgs {
+                repo_path: entry.path.as_ref().map(|path| {
+                    let name = entry.connection.clone();
+                    let name = name.or_else(|| given.url.as_deref().and_then(plx_git::repository_name));
+                    PathBuf::from(path).join(name.unwrap_or_default())
+                }),
+                url: given.url.or(url),
+                revision: given.revision.or(revision),
+                connection: entry.connection.clone(),
+                flags: own_flags.or(flags),
+                dry_run: args.common.dry_run,
+            };
+            Ok(git::run(&args, env, stop).await?)
+        }
     }
 }
 

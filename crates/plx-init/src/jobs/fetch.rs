@@ -55,7 +55,7 @@ pub(crate) async fn fetch(
     }
     let terminal = std::io::stderr().is_terminal();
     let work = download(&engine, &remote, plan, target, &stop.asked);
-    let outcome = show("fetch", engine.progress(), terminal, work).await;
+    let outcome = show("fetch", engine.progress().as_ref(), terminal, work).await;
     InitError::transfer(outcome.failed)?;
     Ok(Fetched::Placed { objects: outcome.objects, bytes: outcome.bytes })
 }

@@ -15,6 +15,7 @@ mod doctor_sources;
 mod doctor_strange;
 mod doctor_volume;
 mod failures;
+mod git;
 mod handlers;
 mod lab;
 mod output;

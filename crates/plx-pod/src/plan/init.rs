@@ -34,11 +34,6 @@ impl<'a, E: Env> Planner<'a, E> {
             let target = entry.path.as_deref().map(|path| self.target(&place, path)).transpose()?;
             match handler {
                 Handler::Container => plain.push((entry, number, place, index)),
-                Handler::Git => {
-                    let message = format!("`{}` comes with a later version of plx-pod", handler.name());
-                    return Err(wrong(&place, message)
-                        .with_next("remove the entry, or use another handler or a container"));
-                }
                 _ => built_in.push((entry, handler, number, place, index, target)),
             }
         }
@@ -127,7 +122,7 @@ impl<'a, E: Env> Planner<'a, E> {
         })
     }
 
-    /// A file, a Dockerfile, Tensorboard logs or a reference: the entry as it is written, carried out by `plx-init run`.
+    /// A repository, a file, a Dockerfile, Tensorboard logs or a reference: the entry as it is written, carried out by `plx-init run`.
     fn generated(
         &self,
         entry: &Init,
@@ -139,6 +134,7 @@ impl<'a, E: Env> Planner<'a, E> {
         let mut value = match handler {
             Handler::File => entry.file.clone().unwrap_or_default(),
             Handler::Dockerfile => entry.dockerfile.clone().unwrap_or_default(),
+            Handler::Git => entry.git.clone().unwrap_or(json!({})),
             Handler::LineageRef => json!(entry.lineage_ref),
             Handler::ModelRef => json!(entry.model_ref),
             Handler::ArtifactRef => json!(entry.artifact_ref),
@@ -147,16 +143,26 @@ impl<'a, E: Env> Planner<'a, E> {
         self.rewrite(&format!("{place}: {}", handler.name()), &mut value)?;
         let mut whole = json!({ handler.name(): value });
         let mut used = Vec::new();
-        if !matches!(handler, Handler::File | Handler::Dockerfile) {
+        // A repository has a connection only when it names one.
+        let unconnected = match handler {
+            Handler::File | Handler::Dockerfile => true,
+            Handler::Git => entry.connection.is_none(),
+            _ => false,
+        };
+        if !unconnected {
             let name = entry.connection.as_deref().unwrap_or(&self.stores.store);
             used.push(self.stores.catalog.find(name).map_err(|error| within(place, error.into()))?);
             whole["connection"] = json!(name);
         }
+        if handler == Handler::Git && unconnected && whole["git"]["url"].as_str().is_none_or(str::is_empty) {
+            return Err(wrong(place, "`git` has neither a url nor a connection that has one")
+                .with_next("give it a url, or name a connection of kind git"));
+        }
         let by_reference = matches!(handler, Handler::LineageRef | Handler::ModelRef | Handler::ArtifactRef);
         match target {
             Some(target) => whole["path"] = json!(target),
-            // A reference knows its own place.
-            None if by_reference => {}
+            // A reference knows its own place, and so does a repository.
+            None if by_reference || handler == Handler::Git => {}
             None => whole["path"] = json!(utf8(&self.layout.artifacts())?),
         }
         let mut vars = self.own_vars(&used);

@@ -165,7 +165,10 @@ fn what_cannot_be_done_here_is_refused_before_anything_starts() {
     };
     let with =
         |entry: &str| format!("  init:\n  - artifacts: {{}}\n  - {entry}\n  container: {{command: [a]}}\n");
-    refused(&with("git: {}"), "f.yaml:7:5: init entry 2: `git` comes with a later version of plx-pod");
+    refused(
+        &with("git: {}"),
+        "f.yaml:7:5: init entry 2: `git` has neither a url nor a connection that has one",
+    );
     refused(
         &with("connection: zz"),
         "f.yaml:7:5: init entry 2: init entry names the unknown connection `zz`",
@@ -200,6 +203,22 @@ fn what_is_generated_is_the_entry_as_it_is_written_with_this_machines_paths() {
     assert_eq!(file["path"], format!("{root}/artifacts"));
     assert_eq!(dockerfile["dockerfile"]["env"]["A"], 1);
     assert_eq!(dockerfile["path"], format!("{root}/paths/data/x"));
+}
+
+#[test]
+fn a_repository_is_cloned_below_the_entrys_path_and_by_its_connection() {
+    let run = "  init:\n  - {git: {url: /r/code, revision: dev, flags: ['--depth 1']}, path: /src}\n  container: {command: [ls, /src/code]}\n";
+    let pod = pod_of(&component(run), &[], &vars(&[("POLYAXON_GIT_CREDENTIALS", "u:t")])).expect("a pod");
+    let init = pod.inits.last().expect("an init");
+    let entry: serde_json::Value = serde_json::from_str(&init.program.words()[2]).expect("JSON");
+    let root = pod.main.vars["POLYAXON_CONTEXT_ROOT"].as_str();
+    assert_eq!(
+        entry["git"],
+        serde_json::json!({"url": "/r/code", "revision": "dev", "flags": ["--depth 1"]})
+    );
+    assert_eq!(entry["path"], format!("{root}/paths/src"));
+    assert_eq!(argv(&pod.main), "ls ROOT/paths/src/code");
+    assert!(!init.vars.contains_key("POLYAXON_GIT_CREDENTIALS"), "it names no connection that they are for");
 }
 
 #[test]

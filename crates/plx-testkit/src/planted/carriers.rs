@@ -12,7 +12,7 @@ struct Header {
     why: &'static str,
 }
 
-const HEADERS: [Header; 5] = [
+const HEADERS: [Header; 6] = [
     Header { name: "authorization", only: None, why: "where every API and every store wants its token" },
     Header {
         name: "proxy-authorization",
@@ -28,6 +28,11 @@ const HEADERS: [Header; 5] = [
         name: "x-aws-ec2-metadata-token",
         only: None,
         why: "IMDSv2 wants back the token that it gave, with each question",
+    },
+    Header {
+        name: "x-token",
+        only: Some("git-http"),
+        why: "what `-c http.extraHeader=X-Token: …` asks for; which host gets it is looked at by its test",
     },
     Header { name: "x-identity-header", only: None, why: "how an app shows App Service that it is that app" },
 ];

@@ -17,6 +17,7 @@ use super::GitRepo;
 use super::program::backend;
 use crate::http_server::{Request, Reset, Response, all_headers, drain, lock, serve};
 use crate::loopback::{self, Background};
+use crate::planted::{Searched, Wire};
 use crate::{PrivateCa, TlsFront};
 
 /// A running server of any number of repositories. Dropping it closes its port and all connections.
@@ -27,6 +28,7 @@ pub struct GitHttp {
     address: SocketAddr,
     shared: Arc<Shared>,
     _background: Background,
+    _searched: Searched,
 }
 
 /// A request the server was asked.
@@ -61,6 +63,7 @@ struct Shared {
     root: TempDir,
     rules: Mutex<Rules>,
     log: Mutex<Vec<SeenGit>>,
+    wire: Arc<Wire>,
 }
 
 impl GitHttp {
@@ -71,14 +74,15 @@ impl GitHttp {
     pub async fn start() -> Self {
         backend("git-http-backend"); // says so when git is missing
         let root = TempDir::with_prefix("plx-git-http-").expect("a temporary folder");
-        let shared = Arc::new(Shared { root, rules: Mutex::default(), log: Mutex::default() });
+        let (wire, searched) = Wire::start("git-http");
+        let shared = Arc::new(Shared { root, rules: Mutex::default(), log: Mutex::default(), wire });
         let listener = loopback::listener();
         let address = loopback::address_of(&listener);
         let serving = Arc::clone(&shared);
         let background = Background::run("git-http", move || {
             serve(listener, move |request| handle(Arc::clone(&serving), request))
         });
-        Self { address, shared, _background: background }
+        Self { address, shared, _background: background, _searched: searched }
     }
 
     /// Serves a repository from now on as `/NAME.git`, with what is committed and configured there later. The name may
@@ -168,6 +172,7 @@ pub(super) fn link(root: &Path, name: &str, repo: &GitRepo) {
 }
 
 async fn handle(shared: Arc<Shared>, request: Request) -> Result<Response, Reset> {
+    shared.wire.note_request(&request);
     let mut seen = SeenGit {
         method: request.method().to_string(),
         path_and_query: request.uri().path_and_query().map_or("/", |path| path.as_str()).to_owned(),
