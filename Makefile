@@ -1,6 +1,6 @@
 # Everything a developer or a machine needs, by name. `make` alone prints this list.
 .DEFAULT_GOAL := help
-.PHONY: help demo test demo-minio bench bench-git roundtrip lint servers clean
+.PHONY: help demo test demo-minio bench bench-git roundtrip images images-check lint servers clean
 
 CARGO ?= cargo
 NEXTEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
@@ -47,6 +47,12 @@ roundtrip: ## 10 000 small files, one of 2 GiB and odd names: disk to S3 to disk
 	$(CARGO) build --release --locked -p plx-init -p plx-sidecar
 	tests/bench/peers.sh
 	python3 tests/bench/roundtrip.py
+
+images: ## plx-init and plx-sidecar as container images, with docker, podman or buildah; see images/README.md
+	images/make.sh
+
+images-check: ## what the images promise, on the built images: size, rights, names, scripts, memory
+	images/check.sh
 
 clean: ## removes what is built and what the examples left
 	$(CARGO) clean

@@ -95,6 +95,21 @@ async fn anything_else_goes_to_busybox_or_says_that_there_is_none() {
 }
 
 #[tokio::test]
+async fn tools_that_cannot_be_shipped_are_named_before_anything_is_copied() {
+    let lab = Lab::empty();
+    let copy = |from: &str| {
+        let name = from.rsplit('/').next().unwrap_or_default();
+        format!("cp {from} /opt/polyaxon/bin/{name}")
+    };
+    let done = |plugin: &str| format!("printf '%s\\n' 'Polyaxon {plugin} tools initialized'");
+    let sandbox =
+        [copy("/usr/bin/plx-exec"), copy("/usr/bin/bootstrap-sandbox.sh"), done("sandbox")].join(" && ");
+    lab.sh(&sandbox).await.failed(78, &["plugins.sandbox", "plx-exec", "plugins.tmux"]);
+    let ssh = [sandbox, copy("/usr/sbin/sshd"), copy("/usr/bin/bootstrap-ssh.sh"), done("ssh")].join(" && ");
+    lab.sh(&ssh).await.failed(78, &["plugins.ssh", "bootstrap-ssh.sh", "plugins.tmux"]);
+}
+
+#[tokio::test]
 async fn what_is_cleaned_is_gone_and_so_is_what_was_gone_before() {
     let objects = [("R/a", "1"), ("R/sub/b", "2"), ("R", "x"), ("R2/c", "3"), ("f", "4")];
     let lab = Lab::moto("cleaned", &objects).await;
