@@ -117,7 +117,10 @@ impl Access {
             for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'))
             {
                 // As git: what is no URL with a login is passed over.
-                let Ok((entry, Some(login))) = address::parse(line) else { continue };
+                // Git writes the colon before a port in its encoded form.
+                let (who, host) = line.rsplit_once('@').unwrap_or(("", line));
+                let line = format!("{who}@{}", host.replace("%3a", ":").replace("%3A", ":"));
+                let Ok((entry, Some(login))) = address::parse(&line) else { continue };
                 let below = entry.path.trim_matches('/');
                 let path = wanted.path.trim_start_matches('/');
                 let fits = below.is_empty() || path == below || path.trim_end_matches(".git") == below;

@@ -141,7 +141,10 @@ impl Address {
                 };
                 format!("ssh://{user}@{}{path}", self.authority())
             }
-            Scheme::Https | Scheme::Http | Scheme::Git => self.to_string(),
+            // What is only not shown is asked with all the same.
+            Scheme::Https | Scheme::Http | Scheme::Git => {
+                format!("{}://{}{}", self.scheme.as_str(), self.authority(), self.path)
+            }
         }
     }
 
@@ -196,7 +199,10 @@ impl fmt::Display for Address {
             }
             _ => {
                 let name = self.user.as_ref().map(|name| utf8_percent_encode(name, USER).to_string());
-                write!(f, "{}://{}{}{}", self.scheme.as_str(), user(&name), self.authority(), self.path)
+                // A query may hold a token.
+                let end = self.path.find(['?', '#']).filter(|_| self.scheme.is_http());
+                let path = &self.path[..end.unwrap_or(self.path.len())];
+                write!(f, "{}://{}{}{path}", self.scheme.as_str(), user(&name), self.authority())
             }
         }
     }

@@ -9,6 +9,8 @@ use git2::{CheckoutNotificationType, ErrorCode, Repository, RepositoryInitOption
 use std::path::Path;
 
 const ORIGIN: &str = "origin";
+/// Of the names that a warning shows.
+const SHOWN: usize = 3;
 
 /// An empty repository with `origin`.
 pub(crate) fn init(path: &Path, origin: &str, flags: &Flags) -> Result<Repository, GitError> {
@@ -112,8 +114,24 @@ pub(crate) fn tidy(repo: &Repository) -> Result<(), GitError> {
     work().map_err(GitError::library("remove refs that are no longer needed"))
 }
 
+/// Says that files are missing which git LFS would have fetched.
+pub(crate) fn warn_of_pointers(repo: &Repository, at: &str) -> Result<(), GitError> {
+    let found = pointers(repo).map_err(GitError::library("look for git LFS"))?;
+    if found.is_empty() {
+        return Ok(());
+    }
+    let names = found.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+    tracing::warn!(
+        "{at}: {} files are kept by git LFS, and only the pointers to them are here ({names}{}): run `git lfs pull` in main, \
+         or bring them by an artifacts connection",
+        found.len(),
+        if found.len() > SHOWN { ", …" } else { "" }
+    );
+    Ok(())
+}
+
 /// Files that git LFS would have fetched; what is here are the pointers to them.
-pub(crate) fn pointers(repo: &Repository) -> Result<Vec<String>, git2::Error> {
+fn pointers(repo: &Repository) -> Result<Vec<String>, git2::Error> {
     let index = repo.index()?;
     let text = |entry: &git2::IndexEntry| String::from_utf8_lossy(&entry.path).into_owned();
     let attributes = |entry: &git2::IndexEntry| {

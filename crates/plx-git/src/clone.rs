@@ -2,7 +2,7 @@
 
 use crate::access::Access;
 use crate::address::{self, Address, Route};
-use crate::checkout::{check_out, init, pointers, tidy};
+use crate::checkout::{check_out, init, tidy, warn_of_pointers};
 use crate::flags::{self, Flags};
 use crate::link::{Link, is_id};
 use crate::publish::{self, Record, Stage, Standing};
@@ -22,9 +22,6 @@ use tokio_util::sync::CancellationToken;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-/// Of the names that a warning shows.
-const SHOWN: usize = 3;
-
 /// What is wanted.
 #[derive(Debug, Clone)]
 pub struct Job {
@@ -135,10 +132,12 @@ fn plan(
 
 impl Plan {
     fn run(&self) -> Result<Cloned, GitError> {
+        // Pods that share a volume may be asked for the same: the second finds what the first made.
+        let _lock = publish::lock(&self.target, &self.session)?;
         let standing = publish::look(&self.target, &self.asked)?;
         let stage = Stage::prepare(&self.target)?;
         if let Standing::Same(record) = &standing {
-            publish::is_good(&self.target, record)?;
+            publish::is_good(&self.target, record, self.flags.recurse_submodules.is_some())?;
             // A commit is the same for ever; nobody has to be asked.
             if self.asked.revision.as_deref().is_some_and(is_id) {
                 return self.kept();
@@ -179,9 +178,9 @@ impl Plan {
         if self.flags.recurse_submodules.is_some() {
             submodules::bring(&self.session, &repo, &self.route.address, &self.flags, 0)?;
         }
-        self.warn_of_pointers(&repo)?;
+        warn_of_pointers(&repo, &at)?;
         publish::write_record(&stage.path, &Record { commit: commit.clone(), ..self.asked.clone() })?;
-        publish::write_for_main(&repo, &self.target)?;
+        publish::write_for_main(&repo, &self.target, self.flags.recurse_submodules.is_some())?;
         publish::open_to_all(&stage.path)?;
         drop(repo);
         if self.session.stop.is_cancelled() {
@@ -204,21 +203,5 @@ impl Plan {
         let commit = head.peel_to_commit().map_err(wrong)?.id().to_string();
         let (code_url, at) = (self.origin.code_url(), self.route.address.to_string());
         Ok(Cloned { commit, branch, code_url, at, kept: true })
-    }
-
-    fn warn_of_pointers(&self, repo: &Repository) -> Result<(), GitError> {
-        let found = pointers(repo).map_err(GitError::library("look for git LFS"))?;
-        if found.is_empty() {
-            return Ok(());
-        }
-        let names = found.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
-        tracing::warn!(
-            "{}: {} files are kept by git LFS, and only the pointers to them are here ({names}{}): run `git lfs pull` in \
-             main, or bring them by an artifacts connection",
-            self.route.address,
-            found.len(),
-            if found.len() > SHOWN { ", …" } else { "" }
-        );
-        Ok(())
     }
 }

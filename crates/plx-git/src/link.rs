@@ -3,7 +3,14 @@
 use crate::transport::Conversation;
 use crate::{GitError, library, local};
 use git2::{AutotagOption, Direction, FetchOptions, Oid, RemoteCallbacks, Repository};
+use std::io::ErrorKind;
+use std::path::Path;
 use std::sync::Arc;
+
+/// Bytes that come between two looks at the disk.
+const LOOK_EVERY: usize = 1 << 20;
+/// What must be left of it. The library writes packs through memory: where the disk is full it would be killed by a signal.
+const LEFT: u64 = 4 << 20;
 
 /// Deltas that are put together between two looks at memory.
 const GIVE_BACK_EVERY: usize = 512;
@@ -85,7 +92,8 @@ impl<'r> Link<'r> {
             Depth::All if shallow => ALL,
             Depth::All => 0,
         };
-        let (talk, remote, used) = (&self.talk, &mut self.remote, self.used);
+        let (talk, remote, used, repo) = (&self.talk, &mut self.remote, self.used, self.repo);
+        let mut looked = 0;
         self.used = true;
         talk.during("fetch", || {
             if used {
@@ -97,6 +105,13 @@ impl<'r> Link<'r> {
             let session = &talk.session;
             callbacks.transfer_progress(|progress| {
                 session.received.of_pack(&progress, talk.counts_bytes());
+                if progress.received_bytes() >= looked + LOOK_EVERY {
+                    looked = progress.received_bytes();
+                    if let Some(full) = full(repo.path()) {
+                        talk.note(full);
+                        return false;
+                    }
+                }
                 if progress.indexed_deltas() % GIVE_BACK_EVERY == GIVE_BACK_EVERY - 1 {
                     library::give_back();
                 }
@@ -107,6 +122,13 @@ impl<'r> Link<'r> {
             remote.fetch(specs, Some(&mut options), Some(&format!("fetch from {}", talk.address)))
         })
     }
+}
+
+/// That there is no room left, if there is none.
+fn full(path: &Path) -> Option<GitError> {
+    let disk = rustix::fs::statvfs(path).ok()?;
+    let room = disk.f_bavail.saturating_mul(disk.f_frsize);
+    (room < LEFT).then(|| GitError::disk("write a pack to", path)(ErrorKind::StorageFull.into()))
 }
 
 /// The commit that a refspec asks for by its id.

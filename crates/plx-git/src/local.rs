@@ -71,7 +71,12 @@ pub(crate) fn fetch(
         }
     }
     if tags == AutotagOption::Auto {
-        follow_tags(repo, heads, &wanted, depth, &words).map_err(library)?;
+        follow_tags(repo, heads, &wanted, depth, &words, talk).map_err(|error| {
+            match talk.session.stop.is_cancelled() {
+                true => GitError::Stopped { at: at.clone() },
+                false => library(error),
+            }
+        })?;
     }
     Ok(())
 }
@@ -83,16 +88,28 @@ fn follow_tags(
     wanted: &Wanted,
     depth: Depth,
     words: &str,
+    talk: &Conversation,
 ) -> Result<(), git2::Error> {
-    for head in heads.iter().filter(|head| head.name.starts_with("refs/tags/") && !head.name.ends_with("^{}"))
-    {
+    let mut history = HashSet::new();
+    // Of some commits only those are here; of all, everything is.
+    if depth == Depth::All {
+        let mut walk = repo.revwalk()?;
+        for tip in wanted.values() {
+            walk.push(repo.find_object(*tip, None)?.peel_to_commit()?.id())?;
+        }
+        for commit in walk {
+            history.insert(commit?);
+            if talk.session.stop.is_cancelled() {
+                return Err(git2::Error::from_str("stopped"));
+            }
+        }
+    }
+    let tags = heads.iter().filter(|head| head.name.starts_with("refs/tags/") && !head.name.ends_with("^{}"));
+    for head in tags {
         let Ok(commit) = repo.find_object(head.oid, None).and_then(|object| object.peel_to_commit()) else {
             continue;
         };
-        let below =
-            |tip: &Oid| *tip == commit.id() || repo.graph_descendant_of(*tip, commit.id()).unwrap_or(false);
-        // Of some commits only those are here; of all, everything is.
-        if depth != Depth::All || wanted.values().any(below) {
+        if depth != Depth::All || history.contains(&commit.id()) {
             repo.reference(&head.name, head.oid, true, words)?;
         }
     }

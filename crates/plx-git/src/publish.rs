@@ -3,19 +3,24 @@
 //!
 //! | path | what it is |
 //! | --- | --- |
+//! | `PARENT/.plx-part.NAME.lock` | held while a clone is made, and removed with it |
 //! | `PARENT/.plx-part.NAME.git` | the clone that is being made; one that a crash left is removed first |
 //! | `TARGET/.git/plx-init.json` | `{"url","revision","flags","commit"}`: what was asked for, and what it came to |
 //! | `TARGET/.git/plx-main.gitconfig` | `safe.directory` of the clone and its submodules, see [`write_for_main`] |
 
 use crate::GitError;
 use crate::link::{Link, is_id};
+use crate::transport::Session;
 use git2::{ErrorCode, Repository, StatusOptions};
 use plx_contract::layout::TEMP_PREFIX;
 use serde::{Deserialize, Serialize};
-use std::fs;
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+const LOCK_EVERY: Duration = Duration::from_millis(200);
 const RECORD: &str = "plx-init.json";
 const FOR_MAIN: &str = "plx-main.gitconfig";
 
@@ -77,7 +82,7 @@ fn read(target: &Path) -> Option<Record> {
 }
 
 /// Whether the clone that stands there is still what it was made as. Files that main added do not matter.
-pub(crate) fn is_good(target: &Path, record: &Record) -> Result<(), GitError> {
+pub(crate) fn is_good(target: &Path, record: &Record, submodules: bool) -> Result<(), GitError> {
     let occupied = |why: String| GitError::Occupied { target: target.to_owned(), why };
     let broken = |error: git2::Error| occupied(format!("a broken clone stands there: {}", error.message()));
     let repo = Repository::open(target).map_err(broken)?;
@@ -85,16 +90,40 @@ pub(crate) fn is_good(target: &Path, record: &Record) -> Result<(), GitError> {
     if head != record.commit {
         return Err(occupied(format!("the clone there was moved from {} to {head}", record.commit)));
     }
+    match changed(&repo, submodules).map_err(broken)? {
+        None => Ok(()),
+        Some(path) => Err(occupied(format!("the clone there was changed (`{path}` first)"))),
+    }
+}
+
+/// The first file or submodule that is not as it was checked out.
+fn changed(repo: &Repository, submodules: bool) -> Result<Option<String>, git2::Error> {
     let mut options = StatusOptions::new();
     options.include_untracked(false).include_ignored(false).exclude_submodules(true);
-    let statuses = repo.statuses(Some(&mut options)).map_err(broken)?;
-    match statuses.iter().next() {
-        None => Ok(()),
-        Some(entry) => {
-            let path = String::from_utf8_lossy(entry.path_bytes()).into_owned();
-            Err(occupied(format!("the clone there was changed (`{path}` first of {})", statuses.len())))
+    let statuses = repo.statuses(Some(&mut options))?;
+    if let Some(entry) = statuses.iter().next() {
+        return Ok(Some(String::from_utf8_lossy(entry.path_bytes()).into_owned()));
+    }
+    if !submodules {
+        return Ok(None);
+    }
+    for submodule in repo.submodules()? {
+        let path = submodule.path().display().to_string();
+        // One that was not asked for has no repository here.
+        let made = repo.path().join("modules").join(submodule.name()?).exists();
+        if submodule.index_id().is_none() || !made {
+            continue;
+        }
+        let Ok(inner) = submodule.open() else { return Ok(Some(path)) };
+        let head = inner.head().and_then(|head| head.peel_to_commit()).map(|commit| commit.id()).ok();
+        if head != submodule.index_id() {
+            return Ok(Some(path));
+        }
+        if let Some(within) = changed(&inner, true)? {
+            return Ok(Some(format!("{path}/{within}")));
         }
     }
+    Ok(None)
 }
 
 /// The commit that the same words mean now, if that can be told without fetching.
@@ -104,10 +133,78 @@ pub(crate) fn means_now(link: &Link<'_>, record: &Record) -> Option<String> {
         peeled.or_else(|| link.head(name)).map(|head| head.oid.to_string())
     };
     match record.revision.as_deref() {
+        // Which of the two is meant is for whoever has both.
+        Some(name)
+            if link.head(&format!("refs/heads/{name}")).is_some()
+                && link.head(&format!("refs/tags/{name}")).is_some() =>
+        {
+            None
+        }
         None => commit("HEAD"),
         Some(id) if is_id(id) => Some(id.to_ascii_lowercase()),
         Some(name) => {
             ["refs/heads/", "refs/tags/", ""].iter().find_map(|kind| commit(&format!("{kind}{name}")))
+        }
+    }
+}
+
+/// A path beside the target that every scan skips.
+fn beside(target: &Path, ending: &str) -> Result<PathBuf, GitError> {
+    let (Some(parent), Some(name)) = (target.parent(), target.file_name()) else {
+        let why = "is no path of a folder to make".to_owned();
+        return Err(GitError::Occupied { target: target.to_owned(), why });
+    };
+    fs::create_dir_all(parent).map_err(GitError::disk("make", parent))?;
+    Ok(parent.join(format!("{TEMP_PREFIX}{}.{ending}", name.to_string_lossy())))
+}
+
+/// Held while a clone is made; its file is gone with it.
+pub(crate) struct Lock {
+    path: PathBuf,
+    _file: File,
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Whoever waits for it sees that it is another file by then, and begins anew. One that is gone already is gone.
+        if let Err(error) = fs::remove_file(&self.path)
+            && error.kind() != ErrorKind::NotFound
+        {
+            tracing::warn!("remove the lock {}: {error}", self.path.display());
+        }
+    }
+}
+
+/// Waits until nobody else makes a clone at the target. None where the volume has no locks.
+pub(crate) fn lock(target: &Path, session: &Session) -> Result<Option<Lock>, GitError> {
+    let path = beside(target, "lock")?;
+    let mut told = false;
+    loop {
+        let mut options = OpenOptions::new();
+        let file = options.create(true).truncate(false).write(true).open(&path);
+        let file = file.map_err(GitError::disk("open the lock", &path))?;
+        match file.try_lock() {
+            Ok(()) => {
+                let same = |there: fs::Metadata, mine: fs::Metadata| there.ino() == mine.ino();
+                let ours = fs::metadata(&path).and_then(|there| Ok(same(there, file.metadata()?)));
+                if ours.unwrap_or(false) {
+                    return Ok(Some(Lock { path, _file: file }));
+                }
+            }
+            Err(TryLockError::WouldBlock) => {
+                if !told {
+                    tracing::info!(
+                        "{}: another clone is being made there, waiting for its end",
+                        target.display()
+                    );
+                    told = true;
+                }
+                session.pause(LOCK_EVERY)?;
+            }
+            Err(TryLockError::Error(error)) => {
+                tracing::debug!("{}: the volume has no locks: {error}", path.display());
+                return Ok(None);
+            }
         }
     }
 }
@@ -121,19 +218,19 @@ pub(crate) struct Stage {
 impl Stage {
     /// Makes the parent folder, and removes what a crash left.
     pub fn prepare(target: &Path) -> Result<Self, GitError> {
-        let (Some(parent), Some(name)) = (target.parent(), target.file_name()) else {
-            let why = "is no path of a folder to make".to_owned();
-            return Err(GitError::Occupied { target: target.to_owned(), why });
-        };
-        fs::create_dir_all(parent).map_err(GitError::disk("make", parent))?;
-        let path = parent.join(format!("{TEMP_PREFIX}{}.git", name.to_string_lossy()));
+        let path = beside(target, "git")?;
         remove(&path).map_err(GitError::disk("remove the unfinished clone", &path))?;
         Ok(Self { path, target: target.to_owned() })
     }
 
     /// Moves the clone to its place, in one step.
-    pub fn publish(self) -> Result<(), GitError> {
-        fs::rename(&self.path, &self.target).map_err(|error| match error.kind() {
+    pub fn publish(mut self) -> Result<(), GitError> {
+        let made = fs::rename(&self.path, &self.target);
+        if made.is_ok() {
+            // From here on there is nothing of ours to remove.
+            self.path = PathBuf::new();
+        }
+        made.map_err(|error| match error.kind() {
             ErrorKind::ResourceBusy => GitError::Occupied {
                 target: self.target.clone(),
                 why: "a volume is mounted there, and a clone is made in one step: give a folder in it"
@@ -146,6 +243,9 @@ impl Stage {
 
 impl Drop for Stage {
     fn drop(&mut self) {
+        if self.path.as_os_str().is_empty() {
+            return;
+        }
         if let Err(error) = remove(&self.path) {
             tracing::warn!("remove the unfinished clone {}: {error}", self.path.display());
         }
@@ -170,10 +270,12 @@ pub(crate) fn write_record(stage: &Path, record: &Record) -> Result<(), GitError
 /// Writes what git in main needs when main is another user: git refuses a repository of somebody else unless
 /// `safe.directory` names it, and takes that setting from no repository. With `GIT_CONFIG_GLOBAL` set to this file it
 /// works; files are readable by everybody either way.
-pub(crate) fn write_for_main(repo: &Repository, target: &Path) -> Result<(), GitError> {
+pub(crate) fn write_for_main(repo: &Repository, target: &Path, submodules: bool) -> Result<(), GitError> {
     let path = repo.path().join(FOR_MAIN);
     let mut folders = vec![target.to_owned()];
-    nested(repo, target, &mut folders).map_err(GitError::library("list submodules"))?;
+    if submodules {
+        nested(repo, target, &mut folders).map_err(GitError::library("list submodules"))?;
+    }
     let write = || -> Result<(), git2::Error> {
         let mut config = git2::Config::open(&path)?;
         for folder in &folders {

@@ -81,7 +81,7 @@ pub(crate) fn obtain(repo: &Repository, link: &mut Link<'_>, ask: Ask<'_>) -> Re
         let target = base.clone().ok_or_else(|| missing(link, "HEAD"))?;
         return Ok(Obtained { target: finished(target, repo, flags)?, base, single });
     };
-    if let Some(target) = resolve(repo, revision, base.as_ref(), link)? {
+    if let Some(target) = resolve(repo, revision, base.as_ref(), link, named.as_ref())? {
         return Ok(Obtained { target: finished(target, repo, flags)?, base, single });
     }
     for (specs, depth) in more {
@@ -89,7 +89,7 @@ pub(crate) fn obtain(repo: &Repository, link: &mut Link<'_>, ask: Ask<'_>) -> Re
             Err(error) if is_wanted(&specs) && may_be_refused(&error) => continue,
             done => done?,
         }
-        if let Some(target) = resolve(repo, revision, base.as_ref(), link)? {
+        if let Some(target) = resolve(repo, revision, base.as_ref(), link, named.as_ref())? {
             return Ok(Obtained { target: finished(target, repo, flags)?, base, single });
         }
     }
@@ -154,11 +154,16 @@ fn branches() -> Vec<String> {
 
 /// Brings one ref to where it stands in a clone.
 fn spec(name: &str) -> String {
+    format!("+{name}:{}", here(name))
+}
+
+/// Where a ref of the other side stands in a clone.
+fn here(name: &str) -> String {
     match (name.strip_prefix("refs/heads/"), name.strip_prefix("refs/")) {
-        (Some(branch), _) => format!("+{name}:refs/remotes/origin/{branch}"),
-        _ if name.starts_with("refs/tags/") => format!("+{name}:{name}"),
-        (_, Some(rest)) => format!("+{name}:{OTHERS}{rest}"),
-        _ => format!("+{name}:{OTHERS}{name}"),
+        (Some(branch), _) => format!("refs/remotes/origin/{branch}"),
+        _ if name.starts_with("refs/tags/") => name.to_owned(),
+        (_, Some(rest)) => format!("{OTHERS}{rest}"),
+        _ => format!("{OTHERS}{name}"),
     }
 }
 
@@ -166,9 +171,10 @@ fn of_base(base: Option<&Target>, link: &Link<'_>) -> Result<String, GitError> {
     match base {
         Some(Target::Branch(name, _)) => Ok(spec(&format!("refs/heads/{name}"))),
         Some(Target::Commit(oid)) => {
-            let of = |head: &&Head| head.oid == *oid && !head.name.ends_with("^{}");
-            let name = link.heads.iter().find(of).map_or("HEAD", |head| head.name.as_str());
-            Ok(spec(name))
+            let of = |head: &&Head| head.oid == *oid && head.name != "HEAD";
+            let tag = |head: &&Head| of(head) && head.name.starts_with("refs/tags/");
+            let found = link.heads.iter().find(tag).or_else(|| link.heads.iter().find(of));
+            Ok(spec(found.map_or("HEAD", |head| head.name.trim_end_matches("^{}"))))
         }
         None => Err(missing(link, "HEAD")),
     }
@@ -187,7 +193,9 @@ fn base(link: &Link<'_>, flags: &Flags) -> Result<Option<Target>, GitError> {
     let Some(head) = link.head("HEAD") else { return Ok(None) };
     let branch = |name: &str| name.strip_prefix("refs/heads/").map(str::to_owned);
     if let Some(name) = head.points_to.as_deref().and_then(branch) {
-        return Ok(Some(Target::Branch(name, head.oid)));
+        // Of the two lines of one answer, that of the branch is what the branch will be.
+        let oid = link.head(&format!("refs/heads/{name}")).map_or(head.oid, |branch| branch.oid);
+        return Ok(Some(Target::Branch(name, oid)));
     }
     // A server too old to say which branch it is, or one whose HEAD is on none: git guesses in this order.
     let same =
@@ -234,6 +242,10 @@ fn named(heads: &[Head], revision: &str) -> Named {
     if let Some(name) = ref_named(heads, revision) {
         return Named::Ref(name);
     }
+    // A clone that was just made has no yesterday: the library would take the tip for it.
+    if revision.contains("@{") {
+        return Named::Nothing;
+    }
     let end = revision.find(['~', '^', '@', ':', '{']).unwrap_or(revision.len());
     let (start, rest) = revision.split_at(end);
     if !rest.is_empty() {
@@ -272,6 +284,7 @@ fn resolve(
     revision: &str,
     base: Option<&Target>,
     link: &Link<'_>,
+    named: Option<&Named>,
 ) -> Result<Option<Target>, GitError> {
     if matches!(revision, "HEAD" | "@") {
         return Ok(base.cloned());
@@ -295,7 +308,15 @@ fn resolve(
     {
         return Ok(Some(Target::Branch(revision.to_owned(), oid)));
     }
-    for spelling in spellings(revision, base) {
+    let below = match named {
+        // It is counted from that ref, even where its name could be the beginning of an id.
+        Some(Named::Below(name)) => {
+            let end = revision.find(['~', '^', '@', ':']).unwrap_or(revision.len());
+            Some(vec![format!("{}{}", here(name), &revision[end..])])
+        }
+        _ => None,
+    };
+    for spelling in below.unwrap_or_else(|| spellings(revision, base)) {
         match repo.revparse_single(&spelling) {
             // What is no commit, as a file in one, is no revision.
             Ok(object) => match object.peel_to_commit() {
@@ -429,7 +450,18 @@ mod tests {
         check("0123456", Named::InHistory);
         check("v1-3-g0123456", Named::InHistory);
         check(&format!("{far}~1"), Named::InHistory);
-        for nothing in ["nope", "012", "mian", "--upload-pack=x", "-x", "nope~1", "v1-3-gxyz"] {
+        for nothing in [
+            "main@{yesterday}",
+            "HEAD@{0}",
+            "@{u}",
+            "nope",
+            "012",
+            "mian",
+            "--upload-pack=x",
+            "-x",
+            "nope~1",
+            "v1-3-gxyz",
+        ] {
             check(nothing, Named::Nothing);
         }
     }

@@ -2,18 +2,23 @@
 
 use crate::GitError;
 use crate::address::{Address, Scheme};
-use crate::checkout::{check_out, settings, tidy};
+use crate::checkout::{check_out, settings, tidy, warn_of_pointers};
 use crate::flags::Flags;
 use crate::link::Link;
 use crate::revision::{Ask, obtain};
 use crate::transport::{Conversation, Session};
 use git2::{Repository, Submodule, SubmoduleUpdate};
+use std::collections::HashSet;
+use std::ffi::OsString;
 use std::num::NonZeroU32;
-use std::path::Path;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Deeper than anybody nests them by intent.
 const DEEPEST: usize = 24;
+/// In all. Repositories that hold each other twice would be more than anybody can wait for.
+const MOST: usize = 1000;
 
 /// Brings in the submodules of what is checked out, and theirs.
 pub(crate) fn bring(
@@ -25,6 +30,16 @@ pub(crate) fn bring(
 ) -> Result<(), GitError> {
     let only = flags.recurse_submodules.as_deref().unwrap_or_default();
     let all = repo.submodules().map_err(GitError::library(format!("{address}: read its submodules")))?;
+    let listed: HashSet<PathBuf> = all.iter().map(|submodule| submodule.path().to_owned()).collect();
+    for path in gitlinks(repo).map_err(GitError::library(format!("{address}: read its submodules")))? {
+        if !listed.contains(&path) && (level > 0 || is_wanted(only, &path)) {
+            return Err(GitError::BadSubmodule {
+                name: path.display().to_string(),
+                why: "has no url in .gitmodules".to_owned(),
+                next: "add it there, and commit that".to_owned(),
+            });
+        }
+    }
     for mut submodule in all {
         let path = submodule.path().to_owned();
         // What `.gitmodules` names and the commit does not have is none.
@@ -39,6 +54,13 @@ pub(crate) fn bring(
                 next: "leave out `--recurse-submodules`, or name the submodules that are needed".to_owned(),
             });
         }
+        if session.count_submodule() > MOST {
+            return Err(GitError::BadSubmodule {
+                name,
+                why: format!("is one more than {MOST} submodules"),
+                next: "name the submodules that are needed: `--recurse-submodules=PATH`".to_owned(),
+            });
+        }
         one(session, repo, address, flags, &mut submodule, level).map_err(|error| match error {
             GitError::Submodule { name: inner, source } => {
                 GitError::Submodule { name: format!("{name}/{inner}"), source }
@@ -48,6 +70,13 @@ pub(crate) fn bring(
         })?;
     }
     Ok(())
+}
+
+/// The folders of the commit that stand for commits of other repositories. Without `.gitmodules` the library lists none.
+fn gitlinks(repo: &Repository) -> Result<Vec<PathBuf>, git2::Error> {
+    let index = repo.index()?;
+    let links = index.iter().filter(|entry| entry.mode == 0o160_000);
+    Ok(links.map(|entry| PathBuf::from(OsString::from_vec(entry.path))).collect())
 }
 
 /// Whether one of the pathspecs is it or leads to it.
@@ -107,6 +136,7 @@ fn one(
     drop(link);
     check_out(&repo, &obtained, session, &address.to_string())?;
     tidy(&repo)?;
+    warn_of_pointers(&repo, &address.to_string())?;
     bring(session, &repo, &address, flags, level + 1)
 }
 

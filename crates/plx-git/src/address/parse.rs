@@ -4,6 +4,9 @@ use super::{Address, AddressError, Login, Scheme};
 use percent_encoding::percent_decode_str;
 use std::net::Ipv6Addr;
 
+/// Of a path that `git daemon` takes.
+const LONGEST: usize = 4096;
+
 /// Takes an address apart, and what it holds of a login.
 ///
 /// The login of an SSH address is there only when it has a password; its user is in the address.
@@ -66,6 +69,10 @@ pub(super) fn lacks_slashes(text: &str) -> bool {
 /// True for `user:token@host/path` and `token@host.com/path`: a login whose url lost its scheme. Git would read the one
 /// as the host `user` and the other as a path, and both would end up in logs.
 pub(super) fn holds_a_login(text: &str) -> bool {
+    // `https//user:token@host`, which lost its colon, and `//user:token@host`, which lost more.
+    if text.split_once("//").is_some_and(|(_, rest)| rest.contains('@')) {
+        return true;
+    }
     if text.starts_with(['/', '.', '~']) {
         return false;
     }
@@ -93,6 +100,10 @@ fn parse_url(scheme: Scheme, rest: &str) -> Result<(Address, Option<Login>), Add
     let mut address = Address { scheme, user: None, host, port, path: path.to_owned(), scp: false };
     let login = userinfo.map(login_in).transpose()?.flatten();
     match scheme {
+        // The path is decoded and sent as part of one line.
+        Scheme::Git if decoded(path).is_err() || path.len() > LONGEST => {
+            Err(AddressError::Malformed { what: "a git url has a path that is text, and not a long one" })
+        }
         Scheme::Git if userinfo.is_some() => {
             Err(AddressError::Malformed { what: "a git url takes no login: nobody would ask for it" })
         }

@@ -77,6 +77,10 @@ fn schemeless(text: &str) -> Option<String> {
     if split_scheme(text).is_some() || lacks_slashes(text) || text.starts_with(['/', '.', '~']) {
         return None;
     }
+    // A colon that was lost: `https` would be the host, and the login a part of the path.
+    if text.contains("//") {
+        return None;
+    }
     let text = without_git(text);
     let (first, rest) = text.split_once('/').unwrap_or((text, ""));
     let host = first.rsplit_once('@').map_or(first, |(_, host)| host);

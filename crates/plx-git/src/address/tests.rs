@@ -35,12 +35,7 @@ fn urls_of_http_lose_their_login_and_nothing_else() {
     check("https://h/o/r", "https://h/o/r", "https://h/o/r", "");
     check(" https://h/o/r ", "https://h/o/r", "https://h/o/r", "");
     check("HTTPS://H.org/o/R/", "https://H.org/o/R/", "https://H.org/o/R/", "");
-    check(
-        "https://u:t@h:8443/a%20b?x=y#z",
-        "https://h:8443/a%20b?x=y#z",
-        "https://h:8443/a%20b?x=y#z",
-        "u:t",
-    );
+    check("https://u:t@h:8443/a%20b", "https://h:8443/a%20b", "https://h:8443/a%20b", "u:t");
     check("https://me@corp.com:tok@host/x", "https://host/x", "https://host/x", "me@corp.com:tok");
     check("https://u:a%2Fb%3Ac:d@h/x", "https://h/x", "https://h/x", "u:a/b:c:d");
     check("https://:tok@h/x", "https://h/x", "https://h/x", ":tok");
@@ -50,6 +45,14 @@ fn urls_of_http_lose_their_login_and_nothing_else() {
     check("https://h:/x", "https://h/x", "https://h/x", "");
     check("https://h", "https://h", "https://h", "");
     check("git://h:9419/x", "git://h:9419/x", "git://h:9419/x", "");
+}
+
+#[test]
+fn a_query_is_asked_with_and_never_shown() {
+    let (address, _) = parse("https://h/o/r.git?private_token=hunter2#z").expect("an address");
+    assert_eq!(address.to_string(), "https://h/o/r.git");
+    assert_eq!(address.code_url(), "https://h/o/r.git");
+    assert_eq!(address.to_request(), "https://h/o/r.git?private_token=hunter2#z");
 }
 
 #[test]
@@ -121,6 +124,10 @@ fn what_is_no_address_is_refused_without_repeating_a_secret() {
         ("https:u:hunter2@h/x", "`//`"),
         ("ssh:/h/x", "`//`"),
         ("git://u:hunter2@h/x", "no login"),
+        ("git://h/x%0d%0aFLUSHALL", "text"),
+        ("git://h/x%00host=other", "text"),
+        ("https//u:hunter2@h/x", "no scheme"),
+        ("//u:hunter2@h/x", "no scheme"),
         ("file://h/x", "file url"),
         ("git@h:", "no path"),
         ("[h]:x", "IPv6"),

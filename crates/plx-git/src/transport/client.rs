@@ -44,7 +44,9 @@ impl Session {
             certificates.extend(parsed(bundle)?);
         }
         // Without a CA bundle in the container plain HTTP works all the same.
-        let tls_proxy = network.http_proxy.as_ref().is_some_and(|proxy| proxy.url().starts_with("https:"));
+        let own_proxy = self.transfer.proxy.as_ref().map(|proxy| proxy.expose_secret());
+        let proxy = own_proxy.or_else(|| network.http_proxy.as_ref().map(Proxy::url));
+        let tls_proxy = proxy.is_some_and(|proxy| proxy.starts_with("https:"));
         builder = if url.scheme() == "http" && !tls_proxy {
             builder.tls_certs_only(certificates)
         } else {
@@ -53,7 +55,11 @@ impl Session {
         let port = url.port_or_known_default().unwrap_or(0);
         if let Some(proxy) = &self.transfer.proxy {
             let wrong = |_| NetworkError::Proxy { variable: "http.proxy" };
-            builder = builder.proxy(reqwest::Proxy::all(proxy.expose_secret()).map_err(wrong)?);
+            let proxy = reqwest::Proxy::all(proxy.expose_secret()).map_err(wrong)?;
+            let direct = reqwest::NoProxy::from_string(&network.direct());
+            if !network.is_direct(url.host_str().unwrap_or_default(), port) {
+                builder = builder.proxy(proxy.no_proxy(direct));
+            }
         } else if !network.is_direct(url.host_str().unwrap_or_default(), port) {
             builder = through(builder, network)?;
         }

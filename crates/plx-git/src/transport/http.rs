@@ -3,7 +3,7 @@
 use super::client::{is_main, without_secrets};
 use super::{Conversation, chain};
 use crate::GitError;
-use crate::address::{self, Login};
+use crate::address::{self, Login, Scheme};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
@@ -164,7 +164,14 @@ async fn advertised(talk: &Conversation) -> Result<(Place, Response), GitError> 
 /// What is asked for, and the pack that comes.
 async fn posted(talk: &Conversation, place: &Place, asked: Vec<u8>) -> Result<Response, GitError> {
     let target = format!("{}/git-upload-pack", place.base.as_str().trim_end_matches('/'));
-    let answer = send(talk, place, Method::POST, &target, asked).await?;
+    let mut answer = send(talk, place, Method::POST, &target, asked.clone()).await?;
+    // Some let everybody see the refs, and ask who it is for the rest.
+    if answer.status() == StatusCode::UNAUTHORIZED && place.login.is_none() {
+        let known = Place { base: place.base.clone(), login: login(talk, &place.base)? };
+        if known.login.is_some() {
+            answer = send(talk, &known, Method::POST, &target, asked).await?;
+        }
+    }
     if !answer.status().is_success() {
         return Err(refused(talk, place, answer.status()));
     }
@@ -230,7 +237,9 @@ fn extra(header: &str) -> Result<(HeaderName, HeaderValue), GitError> {
 fn login(talk: &Conversation, base: &Url) -> Result<Option<Login>, GitError> {
     let Ok((here, _)) = address::parse(&without_secrets(base)) else { return Ok(None) };
     // A server that sends to its own https side is the same one.
-    let upgraded = here.host == talk.address.host && base.scheme() == "https" && base.port().is_none();
+    let plain = talk.address.scheme == Scheme::Http && matches!(talk.address.port, None | Some(80));
+    let upgraded =
+        plain && here.host == talk.address.host && base.scheme() == "https" && base.port().is_none();
     if talk.login.is_some() && (here.same_host(&talk.address) || upgraded) {
         return Ok(talk.login.clone());
     }

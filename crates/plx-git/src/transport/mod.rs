@@ -17,7 +17,9 @@ use git2::transport::Transport;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::future::Future;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
@@ -33,6 +35,7 @@ pub(crate) struct Session {
     pub stop: CancellationToken,
     pub handle: Handle,
     clients: Mutex<HashMap<String, reqwest::Client>>,
+    submodules: AtomicUsize,
 }
 
 impl Session {
@@ -43,9 +46,24 @@ impl Session {
         received: Arc<Received>,
         stop: CancellationToken,
     ) -> Self {
-        let (handle, clients) = (Handle::current(), Mutex::default());
+        let (handle, clients, submodules) = (Handle::current(), Mutex::default(), AtomicUsize::new(0));
         let Route { address: main, login } = main;
-        Self { access, transfer, main, login, received, stop, handle, clients }
+        Self { access, transfer, main, login, received, stop, handle, clients, submodules }
+    }
+
+    /// Waits, but not after a stop.
+    pub fn pause(&self, time: Duration) -> Result<(), GitError> {
+        self.handle.block_on(async {
+            tokio::select! {
+                () = tokio::time::sleep(time) => Ok(()),
+                () = self.stop.cancelled() => Err(GitError::Stopped { at: self.main.to_string() }),
+            }
+        })
+    }
+
+    /// How many submodules there are with this one.
+    pub fn count_submodule(&self) -> usize {
+        self.submodules.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// The main repository's login, for what lies on the same host.
@@ -165,6 +183,11 @@ impl Conversation {
             self.keep(failure);
             words
         })
+    }
+
+    /// Notes what a callback of the library found, which can only say that it must not go on.
+    pub fn note(&self, failure: GitError) {
+        self.keep(failure);
     }
 
     fn unavailable(&self, why: impl Into<String>) -> GitError {

@@ -148,12 +148,13 @@ pub async fn run(args: &RunArgs, env: &impl SharedEnv, stop: &Stop) -> Result<Re
             };
             let own_flags =
                 given.flags.filter(|flags| !flags.is_empty()).map(|flags| json!(flags).to_string());
+            let below = |path: &String| {
+                let name =
+                    git::folder_name(entry.connection.as_deref(), given.url.as_deref().unwrap_or_default());
+                name.map(|name| PathBuf::from(path).join(name))
+            };
             let args = GitArgs {
-                repo_path: entry.path.as_ref().map(|path| {
-                    let name = entry.connection.clone();
-                    let name = name.or_else(|| given.url.as_deref().and_then(plx_git::repository_name));
-                    PathBuf::from(path).join(name.unwrap_or_default())
-                }),
+                repo_path: entry.path.as_ref().map(below).transpose()?,
                 url: given.url.or(url),
                 revision: given.revision.or(revision),
                 connection: entry.connection.clone(),

@@ -150,16 +150,21 @@ fn job(args: &GitArgs, env: &impl Env) -> Result<Job, InitError> {
     };
     let target = match &args.repo_path {
         Some(path) => path.clone(),
-        None => {
-            let name = args.connection.clone().or_else(|| plx_git::repository_name(&url));
-            let name = name.filter(|name| !name.is_empty() && !matches!(name.as_str(), "." | ".."));
-            let reason = || "the url has no name for a folder: give one with --repo-path".to_owned();
-            let name = name.ok_or_else(|| InitError::Argument { flag: "--repo-path", reason: reason() })?;
-            Layout::from_env(env).artifacts().join(name)
-        }
+        None => Layout::from_env(env).artifacts().join(folder_name(args.connection.as_deref(), &url)?),
     };
     let revision = args.revision.clone().or(revision);
     Ok(Job { url, revision, flags: args.flags.clone().or(flags), target })
+}
+
+/// The name of the clone's folder: that of the connection, or of the repository.
+pub(super) fn folder_name(connection: Option<&str>, url: &str) -> Result<String, InitError> {
+    let name = connection.map(str::to_owned).or_else(|| plx_git::repository_name(url));
+    let is_one =
+        |name: &String| !name.is_empty() && !matches!(name.as_str(), "." | "..") && !name.contains('/');
+    name.filter(is_one).ok_or_else(|| InitError::Argument {
+        flag: "--repo-path",
+        reason: "neither the connection nor the url has a name for a folder: give one".to_owned(),
+    })
 }
 
 type Given = (String, Option<String>, Option<String>);

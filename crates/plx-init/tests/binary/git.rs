@@ -8,6 +8,7 @@ mod hosts;
 mod keys;
 mod names;
 mod publishing;
+mod rare;
 mod refused;
 mod repeated;
 mod revisions;
