@@ -2,10 +2,11 @@
 
 mod put;
 
-use plx_testkit::{AzureTarget, Azurite, Belongs, GcsServer, LeftFiles, Moto, Planted, S3Server};
+use plx_testkit::{AzureTarget, Azurite, Belongs, FaultProxy, GcsServer, LeftFiles, Moto, Planted, S3Server};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
+use std::net::SocketAddr;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -23,6 +24,7 @@ pub struct Lab {
     /// Folders besides the lab's own that calls write to: what stores hold.
     stores: Vec<PathBuf>,
     server: Option<S3Server>,
+    proxies: Vec<FaultProxy>,
 }
 
 /// How a call ended, and all it said.
@@ -41,7 +43,8 @@ impl Lab {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir_all(folder.path().join("artifacts")).unwrap();
         let (planted, stores) = (Planted::here(), Vec::new());
-        let mut lab = Self { folder, env: BTreeMap::new(), planted, stores, server: None };
+        let mut lab =
+            Self { folder, env: BTreeMap::new(), planted, stores, server: None, proxies: Vec::new() };
         lab.set("POLYAXON_CONTEXT_ROOT", &lab.path("").display().to_string());
         lab.set("PLX_TERMINATION_LOG", &lab.path("termination-log").display().to_string());
         lab.set("PLX_RETRY_SECONDS", "1");
@@ -86,11 +89,20 @@ impl Lab {
         put_objects(Moto::shared().await.addr(), bucket, objects).await;
         let mut lab = Self::empty();
         // It checks none, so this one can be told from every other word.
-        lab.bucket(&target.endpoint, &target.access_key, "moto-secret-key-0123456789");
+        let endpoint = lab.through(Moto::shared().await.addr()).await;
+        lab.bucket(&endpoint, &target.access_key, "moto-secret-key-0123456789");
         lab.catalog(
             &json!({"name": "data", "kind": "s3", "schema": {"bucket": format!("s3://{bucket}/base")}}),
         );
         lab
+    }
+
+    /// A way to a server that keeps no record itself: what is sent is searched on the way.
+    async fn through(&mut self, server: SocketAddr) -> String {
+        let proxy = FaultProxy::start(server).await;
+        let url = proxy.url();
+        self.proxies.push(proxy);
+        url
     }
 
     fn bucket(&mut self, endpoint: &str, access_key: &str, secret_key: &str) {
@@ -105,7 +117,8 @@ impl Lab {
         let target = Azurite::shared().await.target(container).await;
         let bucket = format!("{container}/base");
         self.catalog(&json!({"name": "data", "kind": "wasb", "schema": {"bucket": bucket}}));
-        self.set("AZURE_STORAGE_ENDPOINT", &target.endpoint);
+        let endpoint = self.through(Azurite::shared().await.addr()).await;
+        self.set("AZURE_STORAGE_ENDPOINT", &format!("{endpoint}/{}", target.account));
         self.set("AZURE_ACCOUNT_NAME", &target.account);
         self.secret("AZURE_ACCOUNT_KEY", &target.key);
         target

@@ -1,5 +1,6 @@
 //! One pod of one run: its folder, its store, and what the outside can do to it.
 
+use futures::FutureExt;
 use futures::future::BoxFuture;
 use plx_contract::run::RunInstance;
 use plx_contract::{Layout, RelPath};
@@ -11,6 +12,7 @@ use plx_sidecar::{Config, OnIncomplete, supervise};
 use plx_testkit::{FaultStore, LeftFiles, Op, Planted, Snapshot};
 use plx_transfer::{Patience, Remote};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -160,13 +162,20 @@ impl World {
     }
 }
 
-/// Journal, logs and keys are searched when a test is through.
+/// Journal, logs, keys and what is stored are searched when a test is through.
 impl Drop for World {
     fn drop(&mut self) {
         if !std::thread::panicking() {
             self.left.assert_free(&[]);
-            Planted::here()
-                .assert_free("the calls of the store", format!("{:?}", self.store.calls()).as_bytes());
+            let calls = self.store.calls();
+            Planted::here().assert_free("the calls of the store", format!("{calls:?}").as_bytes());
+            let keys: BTreeSet<String> = calls.into_iter().map(|(_, key)| key).collect();
+            for key in keys.iter().filter(|key| !key.is_empty() && !key.ends_with('/')) {
+                let content = self.store.content(key).now_or_never().expect("memory answers at once");
+                if let Some(content) = content {
+                    Planted::here().assert_free(key, &content);
+                }
+            }
         }
     }
 }
