@@ -21,12 +21,9 @@ impl Lab {
         let mut env = self.env.clone();
         env.insert("POLYAXON_LOG_LEVEL".to_owned(), "debug".to_owned());
         env.insert("POLYAXON_DEBUG".to_owned(), "true".to_owned());
-        let mut second = env.clone();
-        let log = self.path("second-termination-log").display().to_string();
-        second.insert("PLX_TERMINATION_LOG".to_owned(), log);
         let args = [&["doctor"], args].concat();
         let with_json = [&args[..], &["--json"]].concat();
-        let (json, table) = tokio::join!(self.init_with(&with_json, &env), self.init_with(&args, &second));
+        let (json, table) = tokio::join!(self.init_with(&with_json, &env), self.init_with(&args, &env));
         let said: Value = serde_json::from_str(&json.stdout).unwrap_or_default();
         let all = said["connections"].as_array().cloned().unwrap_or_default();
         let doctor = Doctor { json, table, all };

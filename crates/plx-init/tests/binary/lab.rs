@@ -216,18 +216,19 @@ impl Lab {
     }
 
     async fn call_with(&self, program: &Path, args: &[&str], env: &BTreeMap<String, String>) -> Ended {
-        let log = PathBuf::from(&env["PLX_TERMINATION_LOG"]);
-        fs::remove_file(&log).ok();
+        // Its own, since calls may run side by side; none is read while another is being written.
+        let log = tempfile::NamedTempFile::new().unwrap().into_temp_path();
         let left = self.before();
         let mut command = Command::new(program);
-        command.args(args).env_clear().envs(env).current_dir(self.folder.path());
+        command.args(args).env_clear().envs(env).env("PLX_TERMINATION_LOG", &log);
+        command.current_dir(self.folder.path());
         let output = command.stdin(Stdio::null()).kill_on_drop(true).output().await.unwrap();
-        let report = fs::read_to_string(log).map(|line| serde_json::from_str(&line).unwrap());
+        let report = fs::read_to_string(&log).unwrap();
         let ended = Ended {
             code: output.status.code().expect("no signal"),
             stdout: String::from_utf8(output.stdout).unwrap(),
             stderr: String::from_utf8(output.stderr).unwrap(),
-            report: report.unwrap_or_default(),
+            report: if report.is_empty() { Value::Null } else { serde_json::from_str(&report).unwrap() },
         };
         self.planted.assert_free("stdout", ended.stdout.as_bytes());
         self.planted.assert_free("stderr", ended.stderr.as_bytes());

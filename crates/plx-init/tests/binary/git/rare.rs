@@ -71,11 +71,8 @@ async fn a_submodule_that_main_changed_is_73_as_a_file_is() {
 async fn the_same_job_at_the_same_time_is_done_once_and_both_have_it() {
     let scene = Scene::new().await;
     let args = [scene.url(), format!("--to={}", code(&scene.lab).display())];
-    // Reports would be written over each other.
-    let mut env = scene.lab.env.clone();
-    env.insert("PLX_TERMINATION_LOG".to_owned(), scene.lab.path("other-log").display().to_string());
     let words = ["git", "--url", &args[0], &args[1]];
-    let (one, two) = tokio::join!(scene.lab.init(&words), scene.lab.init_with(&words, &env));
+    let (one, two) = tokio::join!(scene.lab.init(&words), scene.lab.init(&words));
     one.succeeded();
     stands(&scene.lab, &two, &scene.repo.head(), "main");
     let kept = [&one, &two].iter().filter(|ended| ended.stderr.contains("is kept")).count();

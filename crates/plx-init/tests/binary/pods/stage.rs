@@ -18,8 +18,8 @@ pub const RUN: &str = "8aac02e3a62a4f0aaa257c59da5eab80";
 /// Where the pods mount volumes; all but the first are folders in `mounts` here.
 const MOUNTS: [&str; 8] =
     ["/plx-context", "/outputs/1", "/outputs/2", "/data/2", "/s3-path", "/inputs/here", "/build", "/etc/s3"];
-/// What ours leaves besides: links, report and record.
-const BESIDES: [&str; 4] = ["sh", "polyaxon", "termination-log", "artifacts/.fs"];
+/// What ours leaves besides: links and record.
+const BESIDES: [&str; 3] = ["sh", "polyaxon", "artifacts/.fs"];
 
 /// A container and all around it.
 pub struct Pod {
