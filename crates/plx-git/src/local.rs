@@ -118,7 +118,13 @@ fn follow_tags(
 
 /// Copies the files that hold objects, those of other repositories that this one borrows from too.
 fn copy_objects(from: &Path, to: &Path, talk: &Conversation, level: usize) -> Result<(), GitError> {
-    let borrowed = fs::read_to_string(from.join("info/alternates")).unwrap_or_default();
+    let list = from.join("info/alternates");
+    let borrowed = match fs::read_to_string(&list) {
+        // Most borrow nothing.
+        Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
+        // Without it a part of history would be missing, and nobody would notice.
+        read => read.map_err(GitError::disk("read", &list))?,
+    };
     for line in borrowed.lines().filter(|line| !line.is_empty() && !line.starts_with('#') && level < BORROWED)
     {
         copy_objects(&from.join(line), to, talk, level + 1)?;
