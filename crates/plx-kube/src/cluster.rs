@@ -3,6 +3,7 @@
 use crate::KubeError;
 use plx_contract::Env;
 use plx_contract::credential::Files;
+use reqwest::Response;
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue};
 use serde_json::Value;
 use std::fmt;
@@ -55,7 +56,6 @@ impl<F: Files> Cluster<F> {
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT)
-            .timeout(WHOLE)
             .build()
             .map_err(wrong)?;
         let namespace = match env.non_empty(plx_contract::env::NAMESPACE) {
@@ -75,31 +75,41 @@ impl<F: Files> Cluster<F> {
     /// # Errors
     /// When the server cannot be asked or refuses.
     pub async fn get(&self, path: &str) -> Result<Option<Value>, KubeError> {
-        let unreachable = |error: reqwest::Error| KubeError::Unreachable {
-            path: path.to_owned(),
-            source: error.without_url(),
-        };
+        let response = self.send(path, WHOLE).await?;
+        match response.status().as_u16() {
+            200..300 => {
+                let body = response.text().await.map_err(|error| unreachable(path, error))?;
+                Ok(Some(serde_json::from_str(&body).unwrap_or_default()))
+            }
+            404 => Ok(None),
+            _ => Err(refused(path, response).await),
+        }
+    }
+
+    /// Asks, whatever the answer is; answer and body have come by then or it is an error.
+    pub(crate) async fn send(&self, path: &str, within: Duration) -> Result<Response, KubeError> {
         let token = text(&self.files, &self.account.join("token"))?;
         let mut bearer = HeaderValue::try_from(format!("Bearer {}", token.trim())).map_err(|_| {
             let source = io::Error::new(io::ErrorKind::InvalidData, "it is no token");
             KubeError::File { path: self.account.join("token"), source }
         })?;
         bearer.set_sensitive(true);
-        let request = self.client.get(format!("{}{path}", self.base));
-        let response = request
-            .header(AUTHORIZATION, bearer)
-            .header(ACCEPT, "application/json")
-            .send()
-            .await
-            .map_err(unreachable)?;
-        let status = response.status().as_u16();
-        let body = response.text().await.map_err(unreachable)?;
-        match status {
-            200..300 => Ok(Some(serde_json::from_str(&body).unwrap_or_default())),
-            404 => Ok(None),
-            _ => Err(KubeError::Refused { path: path.to_owned(), status, said: said(&body) }),
-        }
+        let request = self.client.get(format!("{}{path}", self.base)).timeout(within);
+        let request = request.header(AUTHORIZATION, bearer).header(ACCEPT, "application/json");
+        request.send().await.map_err(|error| unreachable(path, error))
     }
+}
+
+pub(crate) fn unreachable(path: &str, error: reqwest::Error) -> KubeError {
+    KubeError::Unreachable { path: path.to_owned(), source: error.without_url() }
+}
+
+/// The error that a refusal is, with the server's own words.
+pub(crate) async fn refused(path: &str, response: Response) -> KubeError {
+    let status = response.status().as_u16();
+    // A refusal whose words do not arrive is a refusal all the same.
+    let body = response.text().await.unwrap_or_default();
+    KubeError::Refused { path: path.to_owned(), status, said: said(&body) }
 }
 
 /// The message of a `Status`, or the beginning of whatever came.

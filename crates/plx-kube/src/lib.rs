@@ -4,8 +4,21 @@
 //! `/var/run/secrets/kubernetes.io/serviceaccount` a token, which is read again for every call because the kubelet
 //! rotates it, and the cluster's CA, which is the only one trusted. No proxy stands between a pod and its own cluster.
 
+//!
+//! [`Feed`] follows the own pod, and [`End::of`] says whether its main container has ended for good.
+
 mod cluster;
+mod end;
 mod error;
+mod feed;
+mod lines;
+mod pace;
+pub mod pod;
+mod watch;
 
 pub use cluster::{Cluster, operation_path};
+pub use end::End;
 pub use error::KubeError;
+pub use feed::{Feed, News};
+pub use pace::Pace;
+pub use pod::Pod;
