@@ -207,10 +207,17 @@ impl<F: Files> Feed<F> {
         if !self.watches {
             return ControlFlow::Continue(self.pace.poll);
         }
-        let uid = self.uid.as_deref().unwrap_or_default();
+        let Self { cluster, name, uid, pace, hurry, .. } = self;
+        let uid = uid.as_deref().unwrap_or_default();
+        let watched = async {
+            match watch(cluster, name, uid, version, *pace, tell).await {
+                Watched::Expired => watch(cluster, name, uid, "", *pace, tell).await,
+                watched => watched,
+            }
+        };
         let watched = tokio::select! {
-            watched = watch(&self.cluster, &self.name, uid, version, self.pace, tell) => watched,
-            () = self.hurry.came() => Watched::Ended,
+            watched = watched => watched,
+            () = hurry.came() => Watched::Ended,
         };
         match watched {
             Watched::Enough => ControlFlow::Break(()),
@@ -218,6 +225,7 @@ impl<F: Files> Feed<F> {
                 self.pauses_of_watches.reset();
                 ControlFlow::Continue(Duration::ZERO)
             }
+            Watched::Expired => ControlFlow::Continue(self.pauses_of_watches.next()),
             Watched::Useless { pause, why } => {
                 tracing::debug!("the watch of the pod brought nothing: {why}");
                 ControlFlow::Continue(self.pauses_of_watches.next().max(pause))

@@ -17,6 +17,8 @@ pub(crate) enum Watched {
     Enough,
     /// After its time, or after it said something.
     Ended,
+    /// The server has forgotten that version; the pod may have had it for hours, while others of its cluster changed.
+    Expired,
     /// Early and without a word: another one at once would be a hot loop.
     Useless {
         /// What the server asked for.
@@ -34,7 +36,7 @@ pub(crate) fn retry_after(response: &Response) -> Duration {
     Duration::from_secs(header.and_then(|value| value.trim().parse().ok()).unwrap_or_default())
 }
 
-/// Watches a pod from a version on. Of another pod of that name nothing is told: a look has to find out.
+/// Watches a pod from a version on; without one, from how it is now, which is told first. Of another pod of that name nothing is told: a look has to find out.
 pub(crate) async fn watch<F: Files>(
     cluster: &Cluster<F>,
     pod: &str,
@@ -43,9 +45,10 @@ pub(crate) async fn watch<F: Files>(
     pace: Pace,
     tell: &mut impl FnMut(News) -> ControlFlow<()>,
 ) -> Watched {
+    let from = if version.is_empty() { String::new() } else { format!("&resourceVersion={version}") };
     let path = format!(
-        "/api/v1/namespaces/{}/pods?watch=true&fieldSelector=metadata.name%3D{pod}&resourceVersion={version}\
-         &timeoutSeconds={}&allowWatchBookmarks=true",
+        "/api/v1/namespaces/{}/pods?watch=true&fieldSelector=metadata.name%3D{pod}{from}&timeoutSeconds={}\
+         &allowWatchBookmarks=true",
         cluster.namespace(),
         pace.watch.as_secs().max(1),
     );
@@ -57,8 +60,9 @@ pub(crate) async fn watch<F: Files>(
     };
     match response.status().as_u16() {
         200..300 => {}
-        // Gone, a token that was just replaced, too many, out of order: that passes.
-        401 | 408 | 410 | 429 | 500 | 502..600 => {
+        410 => return Watched::Expired,
+        // A token that was just replaced, too many, out of order: that passes.
+        401 | 408 | 429 | 500 | 502..600 => {
             let pause = retry_after(&response);
             return Watched::Useless { pause, why: refused(&path, response).await.chain() };
         }
@@ -89,6 +93,7 @@ pub(crate) async fn watch<F: Files>(
                 }
                 Event::Changed(_) | Event::Deleted(_) => break 'over "of another pod".to_owned(),
                 Event::Bookmark => heard = true,
+                Event::Error(410) => return Watched::Expired,
                 Event::Error(code) => break 'over format!("error {code}"),
                 Event::Unknown => {}
             }

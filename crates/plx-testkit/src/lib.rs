@@ -8,6 +8,7 @@
 //! - [`Azurite`] with [`AzureTarget`], and [`GcsServer`] with [`GcsTarget`]: Azure Blob, and GCS's XML API.
 //! - [`IdentityServer`]: the services of all clouds that give out credentials, on one port.
 //! - [`FakeTracking`]: the tracking API of Polyaxon: runs, statuses, lineage, versions, tokens.
+//! - [`FakeKube`]: the API server of a cluster, with pods, watches, rights and faults.
 //! - [`GitRepo`], and [`GitHttp`], [`GitSsh`] and [`GitDaemon`] to serve it: what a git client meets.
 //! - [`ForwardProxy`], and [`TlsFront`] with [`PrivateCa`]: what stands between a cluster and its stores.
 //! - [`Planted`] and [`LeftFiles`]: whether secrets show in what a program says, leaves and sends.
@@ -20,6 +21,7 @@ mod azure_target;
 mod azurite;
 mod environment;
 mod external;
+mod fake_kube;
 mod fake_tracking;
 mod fault_proxy;
 mod fault_store;
@@ -44,6 +46,7 @@ mod tree;
 pub use azure_target::AzureTarget;
 pub use azurite::Azurite;
 pub use external::S3Target;
+pub use fake_kube::{FakeKube, KubeFault, SeenKube};
 pub use fake_tracking::{FakeTracking, SeenCall};
 pub use fault_proxy::{FaultProxy, Match, RuleBuilder, Seen};
 pub use fault_store::{Fault, FaultStore, Op};

@@ -1,0 +1,175 @@
+//! The cluster that tests meet, asked as any client would.
+
+#![expect(clippy::unwrap_used, reason = "in helpers of tests, too, a surprise ends the test")]
+
+use std::fs;
+use std::time::Duration;
+
+use plx_testkit::{FakeKube, KubeFault, Times};
+use reqwest::{Client, Response};
+use serde_json::Value;
+
+const PODS: &str = "/api/v1/namespaces/polyaxon/pods";
+
+struct Asker {
+    base: String,
+    client: Client,
+    token: String,
+}
+
+impl Asker {
+    fn of(kube: &FakeKube) -> Self {
+        rustls::crypto::ring::default_provider().install_default().ok();
+        let ca = fs::read(kube.account().join("ca.crt")).unwrap();
+        let trusted = reqwest::Certificate::from_pem_bundle(&ca).unwrap();
+        let client = Client::builder().tls_certs_only(trusted).no_proxy().build().unwrap();
+        let port = kube.env().into_iter().find(|(key, _)| *key == "KUBERNETES_SERVICE_PORT").unwrap().1;
+        let token = fs::read_to_string(kube.account().join("token")).unwrap();
+        Self { base: format!("https://127.0.0.1:{port}"), client, token }
+    }
+
+    async fn ask(&self, path: &str) -> reqwest::Result<Response> {
+        self.client.get(format!("{}{path}", self.base)).bearer_auth(&self.token).send().await
+    }
+
+    async fn json(&self, path: &str) -> (u16, Value) {
+        let response = self.ask(path).await.unwrap();
+        (response.status().as_u16(), serde_json::from_str(&response.text().await.unwrap()).unwrap())
+    }
+
+    /// All lines of a watch that ends.
+    async fn lines(&self, query: &str) -> Vec<Value> {
+        let response = self.ask(&format!("{PODS}?watch=true{query}")).await.unwrap();
+        assert_eq!(response.status(), 200);
+        let text = response.text().await.unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+}
+
+fn version(object: &Value) -> u64 {
+    object["metadata"]["resourceVersion"].as_str().unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn pods_are_read_and_listed_and_have_growing_versions() {
+    let kube = FakeKube::start().await;
+    kube.start_pod("pod-1", "Never");
+    kube.start_pod("pod-2", "Never");
+    let asker = Asker::of(&kube);
+    let (status, first) = asker.json(&format!("{PODS}/pod-1")).await;
+    assert_eq!((status, &first["status"]["phase"]), (200, &"Running".into()));
+    kube.main_ended("pod-1", 137, "OOMKilled");
+    let (_, second) = asker.json(&format!("{PODS}/pod-1/status")).await;
+    assert!(version(&second) > version(&first));
+    assert_eq!(second["metadata"]["uid"], first["metadata"]["uid"]);
+    let ended = &second["status"]["containerStatuses"][0]["state"]["terminated"];
+    assert_eq!((&ended["exitCode"], &ended["reason"]), (&137.into(), &"OOMKilled".into()));
+    let (_, all) = asker.json(PODS).await;
+    assert_eq!(all["items"].as_array().map(Vec::len), Some(2));
+    let (_, one) = asker.json(&format!("{PODS}?fieldSelector=metadata.name%3Dpod-2")).await;
+    assert_eq!(one["items"][0]["metadata"]["name"], "pod-2");
+    assert_eq!(asker.json(&format!("{PODS}?fieldSelector=spec.x%3D1")).await.0, 400);
+    kube.start_pod("pod-1", "Never");
+    let (_, third) = asker.json(&format!("{PODS}/pod-1")).await;
+    assert_ne!(third["metadata"]["uid"], first["metadata"]["uid"]);
+}
+
+#[tokio::test]
+async fn who_may_not_is_told_so_as_by_the_real_one() {
+    let kube = FakeKube::start().await;
+    kube.start_pod("pod-1", "Never");
+    let mut asker = Asker::of(&kube);
+    let (status, gone) = asker.json(&format!("{PODS}/pod-9")).await;
+    assert_eq!((status, &gone["kind"], &gone["reason"]), (404, &"Status".into(), &"NotFound".into()));
+    assert_eq!(asker.json("/api/v1/namespaces/other/pods/pod-1").await.0, 404);
+    kube.deny("watch", "pods");
+    kube.deny("get", "pods");
+    let (status, denied) = asker.json(&format!("{PODS}/pod-1")).await;
+    assert_eq!((status, &denied["reason"]), (403, &"Forbidden".into()));
+    assert!(denied["message"].as_str().unwrap().contains(r#"cannot get resource "pods""#), "{denied}");
+    assert_eq!(asker.json(&format!("{PODS}?watch=true")).await.0, 403);
+    assert_eq!(asker.json(&format!("{PODS}/pod-1/status")).await.0, 200);
+    assert_eq!(asker.json(PODS).await.0, 200);
+    kube.allow_all();
+    assert_eq!(asker.json(&format!("{PODS}/pod-1")).await.0, 200);
+    kube.rotate_token();
+    assert_eq!(asker.json(&format!("{PODS}/pod-1")).await.0, 401);
+    asker.token = fs::read_to_string(kube.account().join("token")).unwrap();
+    assert_eq!(asker.json(&format!("{PODS}/pod-1")).await.0, 200);
+    let statuses: Vec<_> = kube.calls().iter().map(|call| (call.verb, call.status.unwrap())).collect();
+    assert_eq!(statuses[2..5], [("get", 403), ("watch", 403), ("get", 200)]);
+}
+
+#[tokio::test]
+async fn a_watch_tells_what_changed_since_a_version_and_ends_with_a_bookmark() {
+    let kube = FakeKube::start().await;
+    kube.start_pod("pod-1", "Never");
+    let asker = Asker::of(&kube);
+    let (_, pod) = asker.json(&format!("{PODS}/pod-1")).await;
+    let since = version(&pod);
+    kube.start_pod("pod-2", "Never");
+    kube.main_ended("pod-1", 0, "Completed");
+    kube.delete_pod("pod-1");
+    let one = format!("&fieldSelector=metadata.name%3Dpod-1&resourceVersion={since}&timeoutSeconds=1");
+    let kinds = |lines: &[Value]| lines.iter().map(|line| line["type"].to_string()).collect::<Vec<_>>();
+    let lines = asker.lines(&format!("{one}&allowWatchBookmarks=true")).await;
+    assert_eq!(kinds(&lines), ["\"MODIFIED\"", "\"DELETED\"", "\"BOOKMARK\""]);
+    assert!(version(&lines[2]["object"]) >= version(&lines[1]["object"]));
+    assert_eq!(kinds(&asker.lines(&one).await), ["\"MODIFIED\"", "\"DELETED\""]);
+    // Without a version it begins with what is there.
+    let lines = asker.lines("&timeoutSeconds=1").await;
+    assert_eq!(
+        (kinds(&lines), &lines[0]["object"]["metadata"]["name"]),
+        (vec!["\"ADDED\"".to_owned()], &"pod-2".into())
+    );
+    kube.forget_changes();
+    let lines = asker.lines(&one).await;
+    assert_eq!((kinds(&lines), &lines[0]["object"]["code"]), (vec!["\"ERROR\"".to_owned()], &410.into()));
+}
+
+#[tokio::test]
+async fn a_watch_goes_on_while_things_change_and_can_be_cut_in_the_middle_of_a_line() {
+    let kube = FakeKube::start().await;
+    kube.start_pod("pod-1", "Never");
+    let asker = Asker::of(&kube);
+    let mut response = asker.ask(&format!("{PODS}?watch=true")).await.unwrap();
+    assert!(response.chunk().await.unwrap().unwrap().ends_with(b"\n"));
+    // It is open: taking the right away does not end it.
+    kube.deny("*", "*");
+    kube.main_ended("pod-1", 1, "Error");
+    let line = response.chunk().await.unwrap().unwrap();
+    assert!(line.starts_with(br#"{"type":"MODIFIED""#) && line.ends_with(b"\n"));
+    kube.cut_watches();
+    let half = response.chunk().await.unwrap().unwrap();
+    assert!(!half.is_empty() && line.starts_with(&half) && half.len() < line.len());
+    assert!(response.chunk().await.is_err());
+}
+
+#[tokio::test]
+async fn it_fails_on_demand() {
+    let kube = FakeKube::start().await;
+    kube.start_pod("pod-1", "Never");
+    let asker = Asker::of(&kube);
+    let path = format!("{PODS}/pod-1");
+    kube.fail("get", KubeFault::Status(503), Times::First(1));
+    kube.fail("get", KubeFault::TooMany(7), Times::Nth(2));
+    kube.fail("get", KubeFault::Reset, Times::Nth(3));
+    let (status, said) = asker.json(&path).await;
+    assert_eq!((status, &said["kind"]), (503, &"Status".into()));
+    let throttled = asker.ask(&path).await.unwrap();
+    assert_eq!(
+        (throttled.status().as_u16(), &throttled.headers()["retry-after"]),
+        (429, &"7".parse().unwrap())
+    );
+    assert!(asker.ask(&path).await.is_err());
+    assert_eq!(asker.json(&path).await.0, 200);
+    let mut watch = asker.ask(&format!("{PODS}?watch=true&timeoutSeconds=1")).await.unwrap();
+    assert!(watch.chunk().await.unwrap().is_some());
+    kube.black_hole();
+    kube.main_ended("pod-1", 0, "Completed");
+    let silence = Duration::from_millis(1500);
+    assert!(tokio::time::timeout(silence, watch.chunk()).await.is_err(), "not even its end");
+    assert!(tokio::time::timeout(Duration::from_millis(300), asker.ask(&path)).await.is_err());
+    kube.recover();
+    assert_eq!(asker.json(&path).await.0, 200);
+}
