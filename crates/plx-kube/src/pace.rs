@@ -28,7 +28,7 @@ impl Pace {
         Self {
             poll: every.max(Duration::from_secs(1)),
             answer: Duration::from_secs(10),
-            watch: Duration::from_secs(25),
+            watch: Duration::from_secs(20),
             slack: Duration::from_secs(5),
             again: Duration::from_secs(1),
             first_pause: Duration::from_secs(1),

@@ -11,10 +11,10 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, Parser)]
 #[command(name = "plx-sidecar", version, after_help = EXAMPLES)]
 pub struct Args {
-    /// Name of the main container.
+    /// Name of the main container: main is gone when the pod's status says that it ended for good.
     #[arg(long, default_value = "polyaxon-main", value_name = "NAME")]
     pub container_id: String,
-    /// Seconds between two looks at the pod; passes are never closer than this.
+    /// Seconds between two looks at the pod where it cannot be watched, at least 1; passes are never closer than this.
     #[arg(long, default_value_t = 2, value_name = "SECONDS", allow_negative_numbers = true, value_parser = clap::value_parser!(i64).range(..=A_YEAR))]
     pub sleep_interval: i64,
     /// Seconds between the starts of two passes; -1: only at the end.

@@ -31,6 +31,10 @@ pub struct Config {
     pub store: Connection,
     /// When passes begin.
     pub schedule: Schedule,
+    /// Main's name among the pod's containers.
+    pub container: String,
+    /// Between two looks at the pod, where it cannot be watched.
+    pub poll: Duration,
     /// A process that is main.
     pub main_pid: Option<i32>,
     /// A file that main's end leaves.
@@ -73,6 +77,8 @@ impl Config {
             layout: Layout::from_env(env),
             store: Catalog::from_env(env)?.find(&store_name)?.clone(),
             schedule: Schedule::new(args.sleep_interval, args.sync_interval),
+            container: args.container_id.clone(),
+            poll: Duration::from_secs(u64::try_from(args.sleep_interval).unwrap_or_default().max(1)),
             main_pid: args.main_pid,
             main_marker: args.main_marker.clone(),
             grace: seconds(args.grace_period, env::GRACE_SECONDS, DEFAULT_GRACE)?,

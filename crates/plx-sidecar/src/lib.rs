@@ -12,6 +12,7 @@ pub mod finish;
 pub mod intervals;
 pub mod main_container;
 pub mod pass;
+pub mod pod_status;
 pub mod supervise;
 
 pub use config::{Config, OnIncomplete};

@@ -24,6 +24,11 @@ pub struct Gone {
 pub trait MainContainer: Send {
     /// Waits until main is gone; again and again, the answer is the same. Cancel safe.
     fn gone(&mut self) -> BoxFuture<'_, Gone>;
+
+    /// Whether it can come, as things are now.
+    fn can_tell(&self) -> bool {
+        true
+    }
 }
 
 /// A process of this machine.
@@ -110,11 +115,6 @@ impl Signs {
         self.signs.push(Box::new(sign));
         self
     }
-
-    /// True when some sign other than SIGTERM can come.
-    pub fn can_tell(&self) -> bool {
-        !self.signs.is_empty()
-    }
 }
 
 impl MainContainer for Signs {
@@ -123,5 +123,9 @@ impl MainContainer for Signs {
             return future::pending().boxed();
         }
         future::select_all(self.signs.iter_mut().map(|sign| sign.gone())).map(|(gone, _, _)| gone).boxed()
+    }
+
+    fn can_tell(&self) -> bool {
+        self.signs.iter().any(|sign| sign.can_tell())
     }
 }

@@ -6,6 +6,7 @@
 
 use crate::main_container::{Gone, MainContainer, Marker, Process, Signs};
 use crate::pass::Passes;
+use crate::pod_status::PodStatus;
 use crate::{Config, SidecarError, finish};
 use plx_contract::Class;
 use plx_contract::env::SharedEnv;
@@ -55,6 +56,9 @@ pub async fn run(config: Config, env: &impl SharedEnv, stop: Stop) -> Result<Rep
     }
     if let Some(path) = &config.main_marker {
         signs = signs.and(Marker::watch(path.clone()));
+    }
+    if let Some(status) = PodStatus::follow(&config, env, &stop) {
+        signs = signs.and(status);
     }
     tracing::info!("run {} of pod {} to {remote}/{}", config.run.uuid, config.pod, config.run.uuid);
     let mut passes = passes(&config, remote);
@@ -108,8 +112,9 @@ pub async fn supervise(config: &Config, passes: &mut Passes, mut main: Signs, st
                         }
                     }
                 };
-                quiet = if terminating && report.is_quiet() { quiet + 1 } else { 0 };
-                if quiet >= QUIET_PASSES && !main.can_tell() {
+                // Only passes without a sign count: one refusal of the API in a long quiet is not main's end.
+                quiet = if terminating && report.is_quiet() && !main.can_tell() { quiet + 1 } else { 0 };
+                if quiet >= QUIET_PASSES {
                     break Ended::Quiet;
                 }
             }

@@ -8,5 +8,6 @@ mod end;
 mod failures;
 mod hand_over;
 mod log;
+mod pod_status;
 mod schedule;
 mod world;

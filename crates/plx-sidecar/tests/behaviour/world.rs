@@ -58,6 +58,8 @@ impl World {
             }))
             .unwrap(),
             schedule: Schedule::new(1, 10),
+            container: "polyaxon-main".to_owned(),
+            poll: Duration::from_secs(1),
             main_pid: None,
             main_marker: None,
             grace: Duration::from_secs(30),
@@ -124,7 +126,8 @@ impl World {
         self.start_with(Signs::default())
     }
 
-    fn start_with(&self, signs: Signs) -> JoinHandle<Report> {
+    /// Starts a sidecar with any signs.
+    pub fn start_with(&self, signs: Signs) -> JoinHandle<Report> {
         let (config, stop, mut passes) = (self.config.clone(), self.stop.clone(), self.passes());
         tokio::spawn(async move { supervise::supervise(&config, &mut passes, signs, stop).await })
     }
@@ -181,7 +184,7 @@ impl Drop for World {
 }
 
 /// A sign that a test gives.
-struct Told(CancellationToken);
+pub struct Told(pub CancellationToken);
 
 impl MainContainer for Told {
     fn gone(&mut self) -> BoxFuture<'_, Gone> {

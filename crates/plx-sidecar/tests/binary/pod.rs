@@ -76,18 +76,7 @@ impl Pod {
     /// Starts the sidecar.
     pub fn start(&self, args: &[&str]) -> Sidecar {
         let roots = vec![self.folder.path().to_owned(), self.server.data_dir().to_owned()];
-        let left = LeftFiles::before(&Planted::here(), roots);
-        let child = Command::new(env!("CARGO_BIN_EXE_plx-sidecar"))
-            .args(args)
-            .env_clear()
-            .envs(&self.env)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        Sidecar { child, termination_log: self.path("termination-log"), left }
+        Sidecar::start(args, &self.env, roots)
     }
 
     /// How the bucket differs from the run's folder; empty when it does not.
@@ -116,6 +105,22 @@ pub struct Ended {
 }
 
 impl Sidecar {
+    /// Starts it with these variables alone; what it leaves below the roots is searched at its end.
+    pub fn start(args: &[&str], env: &BTreeMap<String, String>, roots: Vec<PathBuf>) -> Self {
+        let left = LeftFiles::before(&Planted::here(), roots);
+        let child = Command::new(env!("CARGO_BIN_EXE_plx-sidecar"))
+            .args(args)
+            .env_clear()
+            .envs(env)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        Self { child, termination_log: PathBuf::from(&env["PLX_TERMINATION_LOG"]), left }
+    }
+
     pub fn pid(&self) -> Pid {
         let id = self.child.id().expect("it has not been waited for");
         Pid::from_raw(i32::try_from(id).unwrap()).unwrap()

@@ -1,0 +1,226 @@
+//! The pod's status as a sign of main's end, told by a test in place of a cluster.
+
+use crate::log::Log;
+use crate::world::{World, after};
+use plx_contract::Class;
+use plx_kube::{News, Pod};
+use plx_runtime::Report;
+use plx_sidecar::intervals::Schedule;
+use plx_sidecar::main_container::{MainContainer, Signs};
+use plx_sidecar::pod_status::{PodStatus, SILENCE};
+use serde_json::{Value, json};
+use std::time::Duration;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+/// A status that a test tells.
+fn told() -> (UnboundedSender<News>, PodStatus) {
+    let (sender, mut news) = unbounded_channel();
+    let status = PodStatus::told_by("polyaxon-main", |mut listener| async move {
+        while let Some(news) = news.recv().await {
+            if listener.hear(news).is_break() {
+                return;
+            }
+        }
+        // A feed goes on, whatever happens.
+        std::future::pending().await
+    });
+    (sender, status)
+}
+
+fn pod(restart_policy: &str, phase: &str, state: Value) -> News {
+    let value = json!({
+        "metadata": {"uid": "u"},
+        "spec": {"restartPolicy": restart_policy},
+        "status": {"phase": phase, "containerStatuses": [{"name": "polyaxon-main", "state": state}]},
+    });
+    News::Pod(Box::new(serde_json::from_value::<Pod>(value).unwrap()))
+}
+
+fn running() -> News {
+    pod("Never", "Running", json!({"running": {}}))
+}
+
+fn terminated(restart_policy: &str, exit_code: i64, reason: &str) -> News {
+    pod(restart_policy, "Running", json!({"terminated": {"exitCode": exit_code, "reason": reason}}))
+}
+
+fn silence(refused: bool) -> News {
+    News::Silence { since: Instant::now(), refused }
+}
+
+/// A sidecar that knows of main what it is told.
+fn start(world: &World) -> (UnboundedSender<News>, JoinHandle<Report>) {
+    let (news, status) = told();
+    (news, world.start_with(Signs::default().and(status)))
+}
+
+/// Waits for an end, which must come by then.
+async fn ends_within(sidecar: JoinHandle<Report>, seconds: u64) -> Report {
+    let ended = tokio::time::timeout(Duration::from_secs(seconds), sidecar).await;
+    let report = ended.expect("it ends within its bound").unwrap();
+    assert_eq!((report.class, report.exit_code()), (Class::Done, 0), "{}", report.message);
+    report
+}
+
+#[tokio::test(start_paused = true)]
+async fn whichever_way_main_ends_all_it_left_is_stored() {
+    let evicted = json!({"status": {"phase": "Failed", "reason": "Evicted", "message": "no memory"}});
+    let evicted = News::Pod(Box::new(serde_json::from_value(evicted).unwrap()));
+    for (news, words) in [
+        (
+            terminated("Never", 0, "Completed"),
+            "main ended with 0 (pod status: polyaxon-main terminated, exit code 0)",
+        ),
+        (
+            terminated("Never", 1, "Error"),
+            "main ended with 1 (pod status: polyaxon-main terminated, exit code 1)",
+        ),
+        (
+            terminated("Never", 137, "OOMKilled"),
+            "main ended with 137 (pod status: polyaxon-main terminated, exit code 137 (OOMKilled))",
+        ),
+        (evicted, "main is gone (pod status: pod Failed (Evicted: no memory))"),
+        (News::Gone { how: "pod p is gone".to_owned() }, "main is gone (pod status: pod p is gone)"),
+    ] {
+        let log = Log::capture();
+        let world = World::with(|config| config.schedule = Schedule::new(10, -1));
+        world.settled(&["outputs/early"]);
+        let (told, sidecar) = start(&world);
+        told.send(running()).unwrap();
+        after(1000.0).await;
+        assert!(!sidecar.is_finished(), "{words}");
+        world.settled(&["outputs/last"]);
+        told.send(news).unwrap();
+        ends_within(sidecar, 1).await;
+        assert_eq!(world.difference().await, "", "{words}");
+        assert_eq!(log.count(words), 1, "{words} in {}", log.text());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_main_that_is_started_again_is_still_served() {
+    let world = World::new();
+    let (told, sidecar) = start(&world);
+    told.send(terminated("OnFailure", 1, "Error")).unwrap();
+    after(60.0).await;
+    told.send(pod("OnFailure", "Running", json!({"waiting": {"reason": "CrashLoopBackOff"}}))).unwrap();
+    after(60.0).await;
+    told.send(pod("OnFailure", "Running", json!({"running": {}}))).unwrap();
+    world.settled(&["outputs/second-attempt"]);
+    after(11.0).await;
+    assert!(world.stored("outputs/second-attempt").await.is_some());
+    assert!(!sidecar.is_finished());
+    told.send(terminated("OnFailure", 0, "Completed")).unwrap();
+    ends_within(sidecar, 1).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_sigterm_quiet_is_no_sign_while_the_api_says_that_main_runs() {
+    let world = World::with(|config| config.grace = Duration::from_secs(600));
+    world.settled(&["a"]);
+    let (told, sidecar) = start(&world);
+    told.send(running()).unwrap();
+    world.stop.asked.cancel();
+    after(300.0).await;
+    assert!(!sidecar.is_finished(), "main writes its last checkpoint");
+    // A call that fails does not make three minutes of quiet the end.
+    told.send(silence(true)).unwrap();
+    after(1.5).await;
+    told.send(running()).unwrap();
+    after(30.0).await;
+    assert!(!sidecar.is_finished());
+    world.settled(&["checkpoint"]);
+    told.send(terminated("Never", 0, "Completed")).unwrap();
+    ends_within(sidecar, 1).await;
+    assert_eq!(world.difference().await, "");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_api_that_refuses_never_ends_it_and_after_sigterm_quiet_counts_at_once() {
+    let log = Log::capture();
+    let world = World::new();
+    world.settled(&["a"]);
+    let (told, sidecar) = start(&world);
+    told.send(running()).unwrap();
+    told.send(silence(true)).unwrap();
+    after(10_000.0).await;
+    assert!(!sidecar.is_finished());
+    world.stop.asked.cancel();
+    ends_within(sidecar, 6).await;
+    assert_eq!(log.count("quiet since SIGTERM"), 1, "{}", log.text());
+    assert_eq!(world.difference().await, "");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_api_that_is_silent_is_waited_for_as_long_as_its_bound_and_no_longer() {
+    for seen_before in [true, false] {
+        let world = World::with(|config| config.grace = Duration::from_secs(600));
+        world.settled(&["a"]);
+        let (told, sidecar) = start(&world);
+        if seen_before {
+            told.send(running()).unwrap();
+            after(100.0).await;
+            told.send(silence(false)).unwrap();
+        }
+        let silent = Instant::now();
+        world.stop.asked.cancel();
+        after(SILENCE.as_secs_f64() - 0.1).await;
+        assert!(!sidecar.is_finished(), "it may still answer");
+        ends_within(sidecar, 6).await;
+        assert!(silent.elapsed() < SILENCE + Duration::from_secs(6), "{:?}", silent.elapsed());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_it_answers_again_it_can_tell_again() {
+    let world = World::with(|config| config.grace = Duration::from_secs(600));
+    let (told, sidecar) = start(&world);
+    told.send(silence(true)).unwrap();
+    after(100.0).await;
+    told.send(running()).unwrap();
+    world.stop.asked.cancel();
+    after(100.0).await;
+    assert!(!sidecar.is_finished());
+    told.send(terminated("Never", 0, "Completed")).unwrap();
+    ends_within(sidecar, 1).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn beside_an_api_that_refuses_another_sign_still_tells() {
+    let world = World::with(|config| config.grace = Duration::from_secs(600));
+    let (told, status) = told();
+    let sidecar = world.start_with(Signs::default().and(status).and(crate::world::Told(world.main.clone())));
+    told.send(silence(true)).unwrap();
+    world.stop.asked.cancel();
+    after(300.0).await;
+    assert!(!sidecar.is_finished());
+    world.main.cancel();
+    ends_within(sidecar, 1).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_answer_stays_the_same_and_the_task_ends_with_its_sign() {
+    let (told, mut status) = told();
+    told.send(running()).unwrap();
+    assert!(tokio::time::timeout(Duration::from_secs(60), status.gone()).await.is_err());
+    told.send(terminated("Never", 2, "Error")).unwrap();
+    let first = status.gone().await;
+    assert_eq!((first.exit_code, status.gone().await), (Some(2), first.clone()));
+    assert!(status.can_tell());
+    told.closed().await;
+
+    let (told, status) = self::told();
+    drop(status);
+    told.closed().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_is_lost_tells_nothing_and_ends_nothing() {
+    let mut status = PodStatus::told_by("polyaxon-main", |mut listener| async move {
+        let _goes_on = listener.hear(running());
+    });
+    assert!(tokio::time::timeout(Duration::from_secs(60), status.gone()).await.is_err());
+    assert!(!status.can_tell());
+}
