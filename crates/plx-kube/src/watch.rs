@@ -99,7 +99,7 @@ pub(crate) async fn watch<F: Files>(
             }
         }
     };
-    // Twice as fast as it was asked for is early; servers end watches somewhat before their time.
+    // Servers end watches somewhat before their time; a silent one that ends in its first half was not meant to.
     if heard || began.elapsed() >= pace.watch / 2 {
         tracing::debug!("the watch of the pod is over: {why}");
         Watched::Ended

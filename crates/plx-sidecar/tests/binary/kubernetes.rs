@@ -148,6 +148,16 @@ async fn another_pod_has_its_name() {
 }
 
 #[tokio::test]
+async fn main_ended_before_it_was_looked_at() {
+    let world = World::new("Never").await;
+    world.write("outputs/a");
+    world.kube.main_ended(POD, 2, "Error");
+    let sidecar = world.start(&[]);
+    world.ends(sidecar, "main ended with 2").await;
+    assert_eq!(world.kube.calls().len(), 1, "{:?}", world.kube.calls());
+}
+
+#[tokio::test]
 async fn the_container_of_that_name_is_main() {
     let world = World::new("Never").await;
     let sidecar = world.start(&["--container-id=tensorflow", OFTEN[0], OFTEN[1]]);
