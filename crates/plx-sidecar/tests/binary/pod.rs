@@ -79,6 +79,16 @@ impl Pod {
         Sidecar::start(args, &self.env, roots)
     }
 
+    /// Waits until the journal says so many files are in the store: an answer that came may not be written down yet.
+    pub async fn written_down(&self, files: usize) {
+        let journal = self.path("artifacts/.plx/pod-1/journal.jsonl");
+        let mut looks = tokio::time::interval(std::time::Duration::from_millis(20));
+        let lines = || fs::read_to_string(&journal).unwrap_or_default().matches("/outputs/").count();
+        while lines() < files {
+            looks.tick().await;
+        }
+    }
+
     /// How the bucket differs from the run's folder; empty when it does not.
     pub async fn difference(&self) -> String {
         let stored = Snapshot::of_store(&self.target.store(), &format!("base/{RUN}")).await.unwrap();
