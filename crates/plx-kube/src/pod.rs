@@ -19,6 +19,13 @@ pub struct Pod {
     pub status: Status,
 }
 
+impl Pod {
+    /// Between SIGTERM and SIGKILL, in seconds: of this deletion, or of any.
+    pub fn grace_period_seconds(&self) -> Option<u64> {
+        self.metadata.deletion_grace_period_seconds.or(self.spec.termination_grace_period_seconds)
+    }
+}
+
 /// Which pod it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
@@ -29,6 +36,8 @@ pub struct Metadata {
     pub resource_version: String,
     /// Set from the moment on that it is being deleted.
     pub deletion_timestamp: Option<String>,
+    /// What whoever deleted it gave it between SIGTERM and SIGKILL, in seconds.
+    pub deletion_grace_period_seconds: Option<u64>,
     /// Polyaxon's are among them.
     #[serde(deserialize_with = "or_empty")]
     pub annotations: BTreeMap<String, String>,

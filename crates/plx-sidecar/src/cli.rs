@@ -26,7 +26,7 @@ pub struct Args {
     /// Main is gone when this file exists: {"exit_code":N}.
     #[arg(long, value_name = "FILE")]
     pub main_marker: Option<PathBuf>,
-    /// Seconds between SIGTERM and SIGKILL; default 30, or PLX_GRACE_SECONDS.
+    /// Seconds between SIGTERM and SIGKILL; default: PLX_GRACE_SECONDS, what the pod says, or 30.
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(..=A_YEAR as u64))]
     pub grace_period: Option<u64>,
     /// Seconds the last pass may take after main ended by itself; default 1800, or PLX_FINISH_SECONDS.

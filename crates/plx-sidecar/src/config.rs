@@ -39,8 +39,8 @@ pub struct Config {
     pub main_pid: Option<i32>,
     /// A file that main's end leaves.
     pub main_marker: Option<PathBuf>,
-    /// Between SIGTERM and SIGKILL.
-    pub grace: Duration,
+    /// Between SIGTERM and SIGKILL, when it is set by hand; else the pod says, and it is [`DEFAULT_GRACE`] where it cannot.
+    pub grace: Option<Duration>,
     /// For the last pass, when nobody sent SIGTERM.
     pub finish: Duration,
     /// What an incomplete end means.
@@ -49,9 +49,11 @@ pub struct Config {
     pub buffer_bytes: Option<u64>,
 }
 
-const A_YEAR: u64 = 31_536_000;
-const DEFAULT_GRACE: u64 = 30;
-const DEFAULT_FINISH: u64 = 1800;
+/// Longer than any run; clocks that are further away than they can count would panic.
+pub(crate) const A_YEAR: u64 = 31_536_000;
+/// Kubernetes' own default.
+pub const DEFAULT_GRACE: Duration = Duration::from_secs(30);
+const DEFAULT_FINISH: Duration = Duration::from_secs(1800);
 
 impl Config {
     /// Reads the environment.
@@ -68,8 +70,9 @@ impl Config {
         let pod = env.non_empty(env::POD_ID).ok_or(missing(env::POD_ID))?;
         let store_name =
             env.non_empty(env::ARTIFACTS_STORE_NAME).ok_or(missing(env::ARTIFACTS_STORE_NAME))?;
-        let seconds = |flag: Option<u64>, key, default| -> Result<Duration, SidecarError> {
-            Ok(Duration::from_secs(flag.or(env::number(env, key)?).unwrap_or(default).min(A_YEAR)))
+        let seconds = |flag: Option<u64>, key| -> Result<Option<Duration>, SidecarError> {
+            let seconds = flag.or(env::number(env, key)?);
+            Ok(seconds.map(|seconds| Duration::from_secs(seconds.min(A_YEAR))))
         };
         Ok(Self {
             run: run::from_env(env)?,
@@ -81,8 +84,8 @@ impl Config {
             poll: Duration::from_secs(u64::try_from(args.sleep_interval).unwrap_or_default().max(1)),
             main_pid: args.main_pid,
             main_marker: args.main_marker.clone(),
-            grace: seconds(args.grace_period, env::GRACE_SECONDS, DEFAULT_GRACE)?,
-            finish: seconds(args.finish_timeout, env::FINISH_SECONDS, DEFAULT_FINISH)?,
+            grace: seconds(args.grace_period, env::GRACE_SECONDS)?,
+            finish: seconds(args.finish_timeout, env::FINISH_SECONDS)?.unwrap_or(DEFAULT_FINISH),
             on_incomplete: args.on_incomplete,
             buffer_bytes: env::number(env, env::BUFFER_BYTES)?,
         })

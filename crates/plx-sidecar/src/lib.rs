@@ -15,7 +15,7 @@ pub mod pass;
 pub mod pod_status;
 pub mod supervise;
 
-pub use config::{Config, OnIncomplete};
+pub use config::{Config, DEFAULT_GRACE, OnIncomplete};
 pub use error::SidecarError;
 
 use clap::Parser;

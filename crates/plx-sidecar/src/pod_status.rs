@@ -1,6 +1,7 @@
 //! Main's end, as the pod's status tells it.
 
 use crate::Config;
+use crate::config::A_YEAR;
 use crate::main_container::{Gone, MainContainer};
 use futures::future::{self, BoxFuture, FutureExt};
 use plx_contract::{Classified, Env};
@@ -36,12 +37,18 @@ pub struct PodStatus {
 pub struct Listener {
     container: String,
     sight: watch::Sender<Sight>,
+    grace: watch::Sender<Duration>,
 }
 
 impl PodStatus {
-    /// Follows the pod that this is; none outside of a cluster, or where the cluster cannot be asked: that is no failure,
-    /// but it is said.
-    pub fn follow(config: &Config, env: &impl Env, stop: &Stop) -> Option<Self> {
+    /// Follows the pod that this is, and tells its grace period; none outside of a cluster, or where the cluster cannot be
+    /// asked: that is no failure, but it is said.
+    pub fn follow(
+        config: &Config,
+        env: &impl Env,
+        stop: &Stop,
+        grace: watch::Sender<Duration>,
+    ) -> Option<Self> {
         let cluster = match Cluster::of_this_pod(env, DiskFiles) {
             Ok(cluster) => cluster,
             Err(KubeError::NotInCluster { missing: "KUBERNETES_SERVICE_HOST" }) => return None,
@@ -58,18 +65,24 @@ impl PodStatus {
         // A status may be as old as a watch: SIGTERM is when it matters whether the API still answers.
         let feed = Feed::new(cluster, &config.pod, Pace::polling(config.poll))
             .hurried_by(stop.asked.clone().cancelled_owned());
-        Some(Self::told_by(&config.container, |mut listener| feed.run(move |news| listener.hear(news))))
+        Some(Self::told_by(&config.container, grace, |mut listener| {
+            feed.run(move |news| listener.hear(news))
+        }))
     }
 
     /// Follows what a task tells of a pod with that main container.
-    pub fn told_by<F>(container: &str, task: impl FnOnce(Listener) -> F) -> Self
+    pub fn told_by<F>(
+        container: &str,
+        grace: watch::Sender<Duration>,
+        task: impl FnOnce(Listener) -> F,
+    ) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
     {
         let start = Sight::Nothing { since: Instant::now(), refused: false };
         let (sender, sight) = watch::channel(start);
         let mut tasks = JoinSet::new();
-        tasks.spawn(task(Listener { container: container.to_owned(), sight: sender }));
+        tasks.spawn(task(Listener { container: container.to_owned(), sight: sender, grace }));
         Self { sight, _task: tasks }
     }
 }
@@ -77,6 +90,11 @@ impl PodStatus {
 impl Listener {
     /// Takes one of the news; breaks when it was the last that counts.
     pub fn hear(&mut self, news: News) -> ControlFlow<()> {
+        if let News::Pod(pod) = &news
+            && let Some(seconds) = pod.grace_period_seconds()
+        {
+            self.grace.send_replace(Duration::from_secs(seconds.min(A_YEAR)));
+        }
         let sight = match news {
             News::Pod(pod) => match End::of(&pod, &self.container) {
                 Some(End { how, exit_code }) => ended(&how, exit_code),

@@ -7,7 +7,7 @@
 use crate::main_container::{Gone, MainContainer, Marker, Process, Signs};
 use crate::pass::Passes;
 use crate::pod_status::PodStatus;
-use crate::{Config, SidecarError, finish};
+use crate::{Config, DEFAULT_GRACE, SidecarError, finish};
 use plx_contract::Class;
 use plx_contract::env::SharedEnv;
 use plx_journal::{FsFile, Journal};
@@ -16,6 +16,7 @@ use plx_store::{Bucket, Opened};
 use plx_transfer::{Budget, Engine, Patience, Remote, Settings};
 use std::future;
 use std::time::Duration;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
@@ -57,12 +58,13 @@ pub async fn run(config: Config, env: &impl SharedEnv, stop: Stop) -> Result<Rep
     if let Some(path) = &config.main_marker {
         signs = signs.and(Marker::watch(path.clone()));
     }
-    if let Some(status) = PodStatus::follow(&config, env, &stop) {
+    let (said, grace) = watch::channel(DEFAULT_GRACE);
+    if let Some(status) = PodStatus::follow(&config, env, &stop, said) {
         signs = signs.and(status);
     }
     tracing::info!("run {} of pod {} to {remote}/{}", config.run.uuid, config.pod, config.run.uuid);
     let mut passes = passes(&config, remote);
-    Ok(supervise(&config, &mut passes, signs, stop).await)
+    Ok(supervise(&config, &mut passes, signs, grace, stop).await)
 }
 
 /// Passes into a store, with the journal of this pod, or what init left.
@@ -73,13 +75,20 @@ pub fn passes(config: &Config, remote: Remote) -> Passes {
     Passes::new(engine, remote, config.layout.clone(), config.run.uuid.clone(), journal)
 }
 
-/// The life of a sidecar, from its first tick to its report.
-pub async fn supervise(config: &Config, passes: &mut Passes, mut main: Signs, stop: Stop) -> Report {
+/// The life of a sidecar, from its first tick to its report. `grace` is what the pod says; what is configured wins.
+pub async fn supervise(
+    config: &Config,
+    passes: &mut Passes,
+    mut main: Signs,
+    grace: watch::Receiver<Duration>,
+    stop: Stop,
+) -> Report {
+    let grace = config.grace.map_or(grace, |given| watch::channel(given).1);
     let hard = CancellationToken::new();
     let mut clocks = JoinSet::new();
     clocks.spawn(second_signal(stop.now.clone(), hard.clone()));
     // On a task of its own: a signal in the middle of a pass, the last one too, counts from when it came.
-    clocks.spawn(terminate(stop.asked.clone(), config.grace, hard.clone()));
+    clocks.spawn(terminate(stop.asked.clone(), grace.clone(), hard.clone()));
     let mut ticks = config.schedule.period().map(every);
     let mut terminating = false;
     let mut quiet = 0;
@@ -127,7 +136,10 @@ pub async fn supervise(config: &Config, passes: &mut Passes, mut main: Signs, st
     // Out of time, one more look says what is missing; a disk that hangs must not cost the report.
     let look = finish::finish(passes, &hard);
     let last = match ended {
-        Ended::OutOfTime => tokio::time::timeout(margin(config.grace) / 2, look).await.unwrap_or_default(),
+        Ended::OutOfTime => {
+            let left = margin(*grace.borrow()) / 2;
+            tokio::time::timeout(left, look).await.unwrap_or_default()
+        }
         _ => look.await,
     };
     clocks.shutdown().await;
@@ -166,9 +178,17 @@ async fn expire(after: Duration, hard: CancellationToken) {
     hard.cancel();
 }
 
-async fn terminate(asked: CancellationToken, grace: Duration, hard: CancellationToken) {
+/// A deletion says how much time it gives, and a second one may give less.
+async fn terminate(asked: CancellationToken, mut grace: watch::Receiver<Duration>, hard: CancellationToken) {
     asked.cancelled().await;
-    expire(grace.saturating_sub(margin(grace)), hard).await;
+    let begun = Instant::now();
+    loop {
+        let given = *grace.borrow_and_update();
+        tokio::select! {
+            () = tokio::time::sleep_until(begun + given.saturating_sub(margin(given))) => break hard.cancel(),
+            Ok(()) = grace.changed() => {}
+        }
+    }
 }
 
 fn every(period: Duration) -> Interval {

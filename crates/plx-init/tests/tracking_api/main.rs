@@ -1,4 +1,4 @@
-//! Against the real API, `haupt sandbox`: `tests/tracking_api/sandbox.py` starts it, makes a project with Polyaxon's own
+//! Against the real API, `haupt sandbox`: `tests/api/tracking.py` starts it, makes a project with Polyaxon's own
 //! client, runs these tests, and reads back with that client what they posted.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "tests")]
@@ -17,7 +17,7 @@ use std::path::Path;
 
 /// `{"host","owner","project","run","store"}` of the script.
 fn world() -> Value {
-    let world = ProcessEnv.get("PLX_REAL_API").expect("sandbox.py sets PLX_REAL_API");
+    let world = ProcessEnv.get("PLX_REAL_API").expect("tests/api/tracking.py sets PLX_REAL_API");
     serde_json::from_str(&world).unwrap()
 }
 
@@ -57,7 +57,7 @@ async fn fetch(env: &BTreeMap<String, String>, args: &[&str]) -> Result<(), refe
 }
 
 #[tokio::test]
-#[ignore = "needs haupt: run sandbox.py"]
+#[ignore = "needs haupt: run tests/api/tracking.py"]
 async fn statuses_and_lineage_are_posted() {
     let (world, context) = (world(), tempfile::tempdir().unwrap());
     let env = pod(&world, context.path());
@@ -82,7 +82,7 @@ async fn statuses_and_lineage_are_posted() {
 }
 
 #[tokio::test]
-#[ignore = "needs haupt: run sandbox.py"]
+#[ignore = "needs haupt: run tests/api/tracking.py"]
 async fn references_made_with_polyaxons_client_are_resolved_with_and_without_the_api() {
     let world = world();
     let run = world["run"].as_str().unwrap();
@@ -109,7 +109,7 @@ async fn references_made_with_polyaxons_client_are_resolved_with_and_without_the
 
 /// The community edition has neither impersonation (405) nor users (404): its pods get no such step.
 #[tokio::test]
-#[ignore = "needs haupt: run sandbox.py"]
+#[ignore = "needs haupt: run tests/api/tracking.py"]
 async fn the_community_edition_gives_no_tokens() {
     let (world, context) = (world(), tempfile::tempdir().unwrap());
     let env = pod(&world, context.path());

@@ -2,8 +2,8 @@
 
 use crate::world::{RUN, World, after, detail};
 use plx_contract::Class;
-use plx_sidecar::OnIncomplete;
 use plx_sidecar::intervals::Schedule;
+use plx_sidecar::{DEFAULT_GRACE, OnIncomplete};
 use plx_testkit::{Fault, Op, Times, Tree};
 use serde_json::json;
 use std::time::Duration;
@@ -68,8 +68,8 @@ async fn stalled(world: &World) -> (plx_runtime::Report, Duration) {
 async fn a_store_that_stands_still_ends_within_the_grace_period_with_every_file_named() {
     let world = World::with(|config| config.buffer_bytes = Some(8 << 20));
     let (report, took) = stalled(&world).await;
-    assert!(took < world.config.grace, "killed before it could report: {took:?}");
-    assert!(took > world.config.grace / 2, "the time that there is was used: {took:?}");
+    assert!(took < DEFAULT_GRACE, "killed before it could report: {took:?}");
+    assert!(took > DEFAULT_GRACE / 2, "the time that there is was used: {took:?}");
     assert_eq!((report.class, report.exit_code()), (Class::Incomplete, 0));
     let names = ["big.bin", "outputs/a", "outputs/b"].map(|path| format!("{RUN}/{path}"));
     assert_eq!(detail(&report, "waiting"), json!(names));
@@ -84,7 +84,7 @@ async fn an_incomplete_end_is_a_failure_only_when_that_was_asked_for() {
     let world = World::with(|config| {
         config.buffer_bytes = Some(8 << 20);
         config.on_incomplete = OnIncomplete::Fail;
-        config.grace = Duration::from_secs(10);
+        config.grace = Some(Duration::from_secs(10));
     });
     let (report, took) = stalled(&world).await;
     assert!(took < Duration::from_secs(10), "{took:?}");
@@ -133,7 +133,7 @@ async fn sigterm_in_the_last_pass_shortens_it_to_the_grace_period() {
     let asked = Instant::now();
     world.stop.asked.cancel();
     let report = sidecar.await.unwrap();
-    assert!(asked.elapsed() < world.config.grace, "{:?}", asked.elapsed());
+    assert!(asked.elapsed() < DEFAULT_GRACE, "{:?}", asked.elapsed());
     assert_eq!(report.class, Class::Incomplete);
 }
 
@@ -145,7 +145,7 @@ async fn a_main_that_never_ends_is_left_at_the_deadline_with_everything_stored()
     world.stop.asked.cancel();
     let asked = Instant::now();
     let report = sidecar.await.unwrap();
-    assert!(asked.elapsed() < world.config.grace, "{:?}", asked.elapsed());
+    assert!(asked.elapsed() < DEFAULT_GRACE, "{:?}", asked.elapsed());
     assert_eq!(report.exit_code(), 0);
     assert_eq!(world.difference().await, "");
 }

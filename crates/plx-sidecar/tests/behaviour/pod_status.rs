@@ -5,19 +5,22 @@ use crate::world::{World, after};
 use plx_contract::Class;
 use plx_kube::{News, Pod};
 use plx_runtime::Report;
+use plx_sidecar::DEFAULT_GRACE;
 use plx_sidecar::intervals::Schedule;
 use plx_sidecar::main_container::{MainContainer, Signs};
 use plx_sidecar::pod_status::{PodStatus, SILENCE};
 use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 /// A status that a test tells.
-fn told() -> (UnboundedSender<News>, PodStatus) {
+fn told() -> (UnboundedSender<News>, PodStatus, watch::Receiver<Duration>) {
     let (sender, mut news) = unbounded_channel();
-    let status = PodStatus::told_by("polyaxon-main", |mut listener| async move {
+    let (said, grace) = watch::channel(DEFAULT_GRACE);
+    let status = PodStatus::told_by("polyaxon-main", said, |mut listener| async move {
         while let Some(news) = news.recv().await {
             if listener.hear(news).is_break() {
                 return;
@@ -26,7 +29,7 @@ fn told() -> (UnboundedSender<News>, PodStatus) {
         // A feed goes on, whatever happens.
         std::future::pending().await
     });
-    (sender, status)
+    (sender, status, grace)
 }
 
 fn pod(restart_policy: &str, phase: &str, state: Value) -> News {
@@ -52,8 +55,8 @@ fn silence(refused: bool) -> News {
 
 /// A sidecar that knows of main what it is told.
 fn start(world: &World) -> (UnboundedSender<News>, JoinHandle<Report>) {
-    let (news, status) = told();
-    (news, world.start_with(Signs::default().and(status)))
+    let (news, status, grace) = told();
+    (news, world.start_given(Signs::default().and(status), grace))
 }
 
 /// Waits for an end, which must come by then.
@@ -118,7 +121,7 @@ async fn a_main_that_is_started_again_is_still_served() {
 
 #[tokio::test(start_paused = true)]
 async fn after_sigterm_quiet_is_no_sign_while_the_api_says_that_main_runs() {
-    let world = World::with(|config| config.grace = Duration::from_secs(600));
+    let world = World::with(|config| config.grace = Some(Duration::from_secs(600)));
     world.settled(&["a"]);
     let (told, sidecar) = start(&world);
     told.send(running()).unwrap();
@@ -156,7 +159,7 @@ async fn an_api_that_refuses_never_ends_it_and_after_sigterm_quiet_counts_at_onc
 #[tokio::test(start_paused = true)]
 async fn an_api_that_is_silent_is_waited_for_as_long_as_its_bound_and_no_longer() {
     for seen_before in [true, false] {
-        let world = World::with(|config| config.grace = Duration::from_secs(600));
+        let world = World::with(|config| config.grace = Some(Duration::from_secs(600)));
         world.settled(&["a"]);
         let (told, sidecar) = start(&world);
         if seen_before {
@@ -175,7 +178,7 @@ async fn an_api_that_is_silent_is_waited_for_as_long_as_its_bound_and_no_longer(
 
 #[tokio::test(start_paused = true)]
 async fn when_it_answers_again_it_can_tell_again() {
-    let world = World::with(|config| config.grace = Duration::from_secs(600));
+    let world = World::with(|config| config.grace = Some(Duration::from_secs(600)));
     let (told, sidecar) = start(&world);
     told.send(silence(true)).unwrap();
     after(100.0).await;
@@ -189,8 +192,8 @@ async fn when_it_answers_again_it_can_tell_again() {
 
 #[tokio::test(start_paused = true)]
 async fn beside_an_api_that_refuses_another_sign_still_tells() {
-    let world = World::with(|config| config.grace = Duration::from_secs(600));
-    let (told, status) = told();
+    let world = World::with(|config| config.grace = Some(Duration::from_secs(600)));
+    let (told, status, _) = told();
     let sidecar = world.start_with(Signs::default().and(status).and(crate::world::Told(world.main.clone())));
     told.send(silence(true)).unwrap();
     world.stop.asked.cancel();
@@ -202,7 +205,7 @@ async fn beside_an_api_that_refuses_another_sign_still_tells() {
 
 #[tokio::test(start_paused = true)]
 async fn the_answer_stays_the_same_and_the_task_ends_with_its_sign() {
-    let (told, mut status) = told();
+    let (told, mut status, _) = told();
     told.send(running()).unwrap();
     assert!(tokio::time::timeout(Duration::from_secs(60), status.gone()).await.is_err());
     told.send(terminated("Never", 2, "Error")).unwrap();
@@ -211,16 +214,58 @@ async fn the_answer_stays_the_same_and_the_task_ends_with_its_sign() {
     assert!(status.can_tell());
     told.closed().await;
 
-    let (told, status) = self::told();
+    let (told, status, _) = self::told();
     drop(status);
     told.closed().await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_task_that_is_lost_tells_nothing_and_ends_nothing() {
-    let mut status = PodStatus::told_by("polyaxon-main", |mut listener| async move {
-        let _goes_on = listener.hear(running());
-    });
+    let mut status =
+        PodStatus::told_by("polyaxon-main", watch::channel(DEFAULT_GRACE).0, |mut listener| async move {
+            let _goes_on = listener.hear(running());
+        });
     assert!(tokio::time::timeout(Duration::from_secs(60), status.gone()).await.is_err());
     assert!(!status.can_tell());
+}
+
+/// Deleted with so much time, while main goes on.
+fn deleted(seconds: u64) -> News {
+    let value = json!({
+        "metadata": {"uid": "u", "deletionTimestamp": "2026-01-01T00:00:00Z", "deletionGracePeriodSeconds": seconds},
+        "spec": {"restartPolicy": "Never", "terminationGracePeriodSeconds": 120},
+        "status": {"phase": "Running", "containerStatuses": [{"name": "polyaxon-main", "state": {"running": {}}}]},
+    });
+    News::Pod(Box::new(serde_json::from_value::<Pod>(value).unwrap()))
+}
+
+/// How long it goes on after SIGTERM, when its pod says that.
+async fn lasts(configured: Option<u64>, news: impl IntoIterator<Item = News>) -> u64 {
+    let world = World::with(|config| config.grace = configured.map(Duration::from_secs));
+    world.settled(&["outputs/a"]);
+    let (told, sidecar) = start(&world);
+    told.send(running()).unwrap();
+    after(60.0).await;
+    world.stop.asked.cancel();
+    let asked = Instant::now();
+    for news in news {
+        told.send(news).unwrap();
+    }
+    sidecar.await.unwrap();
+    assert_eq!(world.difference().await, "");
+    asked.elapsed().as_secs()
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_pod_says_how_long_there_is_and_what_is_configured_wins() {
+    let pod = || {
+        let value = json!({"spec": {"terminationGracePeriodSeconds": 120}, "status": {"phase": "Running"}});
+        News::Pod(Box::new(serde_json::from_value::<Pod>(value).unwrap()))
+    };
+    assert_eq!(lasts(None, []).await, 26, "Kubernetes' default less what the report takes");
+    assert_eq!(lasts(None, [pod()]).await, 116);
+    assert_eq!(lasts(None, [deleted(10)]).await, 8);
+    assert_eq!(lasts(None, [deleted(600), deleted(5)]).await, 4, "deleted again, with less time");
+    assert_eq!(lasts(Some(40), [deleted(10)]).await, 36);
+    assert_eq!(lasts(None, [deleted(u64::MAX), deleted(2)]).await, 1);
 }

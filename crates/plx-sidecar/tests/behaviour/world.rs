@@ -8,7 +8,7 @@ use plx_runtime::{Report, Stop};
 use plx_sidecar::intervals::Schedule;
 use plx_sidecar::main_container::{Gone, MainContainer, Signs};
 use plx_sidecar::pass::{PassReport, Passes};
-use plx_sidecar::{Config, OnIncomplete, supervise};
+use plx_sidecar::{Config, DEFAULT_GRACE, OnIncomplete, supervise};
 use plx_testkit::{FaultStore, LeftFiles, Op, Planted, Snapshot};
 use plx_transfer::{Patience, Remote};
 use serde_json::{Value, json};
@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tempfile::TempDir;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -62,7 +63,7 @@ impl World {
             poll: Duration::from_secs(1),
             main_pid: None,
             main_marker: None,
-            grace: Duration::from_secs(30),
+            grace: None,
             finish: Duration::from_secs(1800),
             on_incomplete: OnIncomplete::Report,
             buffer_bytes: None,
@@ -128,8 +129,13 @@ impl World {
 
     /// Starts a sidecar with any signs.
     pub fn start_with(&self, signs: Signs) -> JoinHandle<Report> {
+        self.start_given(signs, watch::channel(DEFAULT_GRACE).1)
+    }
+
+    /// Starts a sidecar whose pod says how much time it has.
+    pub fn start_given(&self, signs: Signs, grace: watch::Receiver<Duration>) -> JoinHandle<Report> {
         let (config, stop, mut passes) = (self.config.clone(), self.stop.clone(), self.passes());
-        tokio::spawn(async move { supervise::supervise(&config, &mut passes, signs, stop).await })
+        tokio::spawn(async move { supervise::supervise(&config, &mut passes, signs, grace, stop).await })
     }
 
     /// Waits until the store was asked that; fails, in place of waiting for ever, when it never is.
