@@ -1,6 +1,6 @@
 # Everything a developer or a machine needs, by name. `make` alone prints this list.
 .DEFAULT_GOAL := help
-.PHONY: help demo test demo-minio bench bench-git roundtrip images images-check lint servers clean
+.PHONY: help demo test e2e demo-minio bench bench-git roundtrip images images-check lint servers clean
 
 CARGO ?= cargo
 NEXTEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
@@ -19,17 +19,23 @@ demo-minio: ## the same against an S3 server: MinIO when PLX_DEMO_S3_ENDPOINT na
 	$(CARGO) build --locked -p plx-testkit --bin plx-s3-server
 	tests/demo-minio.sh
 
-test: lint servers ## formatting, lints and every test
+test: lint servers ## formatting, lints and every test; pods on a cluster too where one can be had (E2E=no leaves them out)
 ifeq ($(NEXTEST),yes)
 	$(CARGO) test --locked --workspace --doc --quiet
 	$(CARGO) nextest run --locked --workspace
 else
 	$(CARGO) test --locked --workspace
 endif
+ifneq ($(E2E),no)
+	tests/e2e.sh --where-possible
+endif
+
+e2e: ## our images in pods of Polyaxon's converter, on a real cluster; see tests/cluster/README.md
+	tests/e2e.sh
 
 lint:
 	$(CARGO) fmt --all -- --check
-	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --locked --workspace --all-targets --features plx-tests/e2e -- -D warnings
 
 servers:
 	tests/servers.sh

@@ -1,14 +1,16 @@
 #!/usr/bin/env bash
-# Installs what the tests start besides our own code. Into .cache: moto, the second S3 server (venv), and Azurite, the
-# Azure Blob server (azurite). Into the system: git, ssh and sshd. Quick when they are already there; several may run at
-# once.
+# Installs what the tests start besides our own code: `servers.sh`, or `servers.sh NAME…`. Into .cache: moto, the second S3
+# server (venv), Azurite, the Azure Blob server (azurite), and, only when it is named, haupt, the tracking API of Polyaxon
+# (haupt). Into the system: git, ssh and sshd. Quick when they are already there; several may run at once.
 set -euo pipefail
 
 MOTO=5.2.5
+HAUPT=2.18.0
 AZURITE=3.35.0 # 3.36 needs a newer Node.js than Debian has
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 venv=$root/.cache/venv
+haupt=$root/.cache/haupt
 azurite=$root/.cache/azurite
 
 say() { printf 'servers.sh: %s\n' "$*" >&2; }
@@ -19,6 +21,7 @@ die() {
 
 # have_NAME says whether it is there; install_NAME puts it there.
 have_moto() { [[ -e $venv/.moto-$MOTO && -x $venv/bin/moto_server ]]; }
+have_haupt() { [[ -e $haupt/.haupt-$HAUPT && -x $haupt/bin/haupt ]]; }
 have_azurite() { [[ -e $azurite/.azurite-$AZURITE && -x $azurite/node_modules/.bin/azurite-blob ]]; }
 have_git() {
     command -v git >/dev/null || return
@@ -41,15 +44,18 @@ packages() {
         die "apt-get could not install $*"
 }
 
-install_moto() {
+# python PACKAGE VERSION EXTRA FOLDER : a Python package in a venv of its own.
+python() {
     python3 -c 'import venv, ensurepip' 2>/dev/null || packages "python3 with venv" python3-venv
-    say "installing moto $MOTO into $venv"
-    rm -rf "$venv"
-    python3 -m venv "$venv" >&2 || die "python3 -m venv $venv failed"
-    "$venv/bin/pip" install --quiet --disable-pip-version-check "moto[server]==$MOTO" >&2 ||
-        die "pip could not install moto[server]==$MOTO: is a package index reachable?"
-    touch "$venv/.moto-$MOTO"
+    say "installing $1 $2 into $4"
+    rm -rf "$4"
+    python3 -m venv "$4" >&2 || die "python3 -m venv $4 failed"
+    "$4/bin/pip" install --quiet --disable-pip-version-check "$1[$3]==$2" >&2 ||
+        die "pip could not install $1[$3]==$2: is a package index reachable?"
+    touch "$4/.$1-$2"
 }
+install_moto() { python moto "$MOTO" server "$venv"; }
+install_haupt() { python haupt "$HAUPT" sandbox "$haupt"; }
 
 install_azurite() {
     command -v node >/dev/null && command -v npm >/dev/null || packages "npm" nodejs npm
@@ -78,7 +84,13 @@ ensure() {
     "install_$1"
 }
 
-ensure moto "$venv"
-ensure azurite "$azurite"
-ensure git "$root/.cache/packages"
-ensure ssh "$root/.cache/packages"
+[[ $# -gt 0 ]] || set -- moto azurite git ssh
+for name in "$@"; do
+    case $name in
+    moto) ensure moto "$venv" ;;
+    haupt) ensure haupt "$haupt" ;;
+    azurite) ensure azurite "$azurite" ;;
+    git | ssh) ensure "$name" "$root/.cache/packages" ;;
+    *) die "$name is no server: moto, azurite, haupt, git, ssh" ;;
+    esac
+done

@@ -1,0 +1,44 @@
+"""The real tracking API of Polyaxon's community edition, on loopback: `haupt sandbox`.
+
+    python3 -m venv V && V/bin/pip install 'haupt[sandbox]==2.18.0'        # about a minute, 500 MB
+
+`make e2e` installs it by tests/servers.sh.
+"""
+import contextlib, json, os, signal, socket, subprocess, sys, tempfile, time, urllib.request
+from pathlib import Path
+
+
+@contextlib.contextmanager
+def serving():
+    """Its address. It listens on 127.0.0.1 only, keeps everything in a temporary folder, and ends with the block."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    with tempfile.TemporaryDirectory(prefix="plx-haupt-") as work:
+        with socket.socket() as listener:
+            listener.bind(("127.0.0.1", 0))
+            port = listener.getsockname()[1]
+        host, log = f"http://127.0.0.1:{port}", Path(work, "haupt.log")
+        command = [Path(sys.executable).parent / "haupt", "sandbox", "start", "--host", "127.0.0.1", "--port", str(port)]
+        with open(log, "w") as out:
+            server = subprocess.Popen(
+                [*command, "--workers", "1", "--path", Path(work, "root")],
+                env={"HOME": work, "PATH": "/usr/local/bin:/usr/bin:/bin"}, stdout=out, stderr=out, start_new_session=True)
+        try:
+            print("haupt", wait(host, server, log), file=sys.stderr)
+            yield host
+        finally:
+            # Its workers are in its session.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(server.pid, signal.SIGTERM)
+            server.wait(20)
+
+
+def wait(host, server, log):
+    for _ in range(240):
+        try:
+            with urllib.request.urlopen(host + "/api/v1/installation", timeout=2) as answer:
+                return json.load(answer)
+        except OSError:
+            if server.poll() is not None:
+                break
+            time.sleep(0.5)
+    raise SystemExit("haupt did not come up:\n" + log.read_text())

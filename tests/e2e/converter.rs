@@ -1,0 +1,144 @@
+//! Pods of the fixtures, run as the converter wrote them.
+
+use crate::kubectl::Pod;
+use crate::plumbing::{Place, pod};
+use crate::world::{RUN, World, complete, files, objects, put, sha256};
+use std::collections::BTreeMap;
+use std::fs;
+
+const HOST: &str = "http://polyaxon-api:80";
+const ART: &str = "/plx-context/artifacts";
+
+/// Paths and contents, as main finds them.
+fn found(expected: &[(&str, &str)]) -> BTreeMap<String, String> {
+    expected.iter().map(|(path, content)| ((*path).to_owned(), sha256(content.as_bytes()))).collect()
+}
+
+/// What main found, without what the platform and we keep there.
+fn inputs(seen: BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let ours = |path: &str| path == format!("{ART}/.fs") || path.starts_with(&format!("{ART}/.plx/"));
+    seen.into_iter().filter(|(path, _)| !ours(path)).collect()
+}
+
+#[tokio::test]
+async fn files_of_a_bucket_come_by_the_store_script() {
+    let world = World::new().await;
+    let store = world.bucket("plx-artifacts");
+    let objects_there =
+        [("data1", "one"), ("data1-other", "no"), ("path/to/data2", "two"), ("path/to/no", "no")];
+    put(&world.bucket("datasets"), &objects_there).await;
+    let fixture = include_str!("pods/init-artifacts-s3-files-path.json");
+    let pod = Pod::start(&pod(fixture, &[Place { from: HOST, to: &world.platform.url() }])).await;
+    let ended = pod.succeeds().await;
+    let seen = complete(&objects(&store, &format!("{RUN}/outputs")).await);
+    assert_eq!(inputs(seen), found(&[("/s3-path/data1", "one"), ("/s3-path/path/to/data2", "two")]));
+    assert!(ended.log("polyaxon-init-auth").contains("Auth context initialized."), "{:?}", ended.logs);
+    assert_eq!(ended.log("polyaxon-main"), "main\n");
+}
+
+#[tokio::test]
+async fn files_and_folders_of_a_volume_come_by_the_store_script() {
+    let world = World::new().await;
+    let store = world.bucket("plx-artifacts");
+    let volume = world.claim("data-2-pvc").await;
+    for name in
+        ["a.txt", "no.txt", "sub/b.txt", "sub/no.txt", "d1/x", "d1/deep/y", "d1/.hidden", "d2/d3/z", "d2/no"]
+    {
+        let path = volume.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, name).unwrap();
+    }
+    let fixture = include_str!("pods/init-artifacts-pvc-files-and-dirs.json");
+    let pod = Pod::start(&pod(fixture, &[Place { from: HOST, to: &world.platform.url() }])).await;
+    pod.succeeds().await;
+    let seen = complete(&objects(&store, &format!("{RUN}/outputs")).await);
+    let wanted = ["a.txt", "sub/b.txt", "d1/x", "d1/deep/y", "d1/.hidden", "d2/d3/z"];
+    let wanted = wanted.map(|name| (format!("{ART}/data-pvc/{name}"), sha256(name.as_bytes())));
+    assert_eq!(inputs(seen), wanted.into());
+}
+
+#[tokio::test]
+async fn outputs_go_to_a_store_on_the_host() {
+    let world = World::new().await;
+    let store = world.folder.path().join("outputs");
+    fs::create_dir(&store).unwrap();
+    let places = [
+        Place { from: HOST, to: &world.platform.url() },
+        Place { from: "/path/to/outputs", to: store.to_str().unwrap() },
+    ];
+    let pod = Pod::start(&pod(include_str!("pods/store-host-defaults.json"), &places)).await;
+    pod.succeeds().await;
+    let seen = complete(&files(&store.join(RUN).join("outputs")));
+    assert_eq!(inputs(seen), BTreeMap::new());
+}
+
+#[tokio::test]
+async fn the_whole_seed_buckets_git_dockerfile_file_and_a_container_of_the_users() {
+    let world = World::new().await;
+    let (store, datasets) = (world.bucket("plx-artifacts"), world.bucket("datasets"));
+    put(
+        &store,
+        &[
+            ("path/on/the/default/artifacts/store/deep/f", "f"),
+            ("path/on/the/default/artifacts/store-2/no", ""),
+        ],
+    )
+    .await;
+    put(&datasets, &[("data1", "one"), ("path/to/data2", "two")]).await;
+    world.gcs.create_bucket("datasets-bucket").unwrap();
+    let google = world.gcs.data_dir().join("datasets-bucket");
+    fs::create_dir_all(google.join("data/sub")).unwrap();
+    fs::write(google.join("data/sub/g"), "g").unwrap();
+    let [_repo1, repo2, _part] = world.repositories();
+    let places = [
+        Place { from: HOST, to: &world.platform.url() },
+        Place { from: "https://github.com/org/repo1", to: &world.git[0].url("org/repo1") },
+        Place { from: "https://github.com/org/repo2", to: &world.git[1].url("org/repo2") },
+    ];
+    let pod = Pod::start(&pod(include_str!("pods/init-seed-003-full.json"), &places)).await;
+    let ended = pod.succeeds().await;
+    let outputs = objects(&store, &format!("{RUN}/outputs")).await;
+    let mut seen = inputs(complete(&outputs));
+    let dockerfile = String::from_utf8(outputs["Dockerfile"].clone()).unwrap();
+    assert!(dockerfile.lines().any(|line| line == "FROM test"), "{dockerfile}");
+    let here = |name: &str| format!("{ART}/{name}");
+    let wanted = [
+        (here("path/on/the/default/artifacts/store/deep/f"), "f"),
+        (here("gcs-large-datasets/data/sub/g"), "g"),
+        ("/s3-path/data1".to_owned(), "one"),
+        ("/s3-path/path/to/data2".to_owned(), "two"),
+        (here("repo1/README"), "repo1"),
+        (here("repo2/train.py"), "print('branch2')"),
+        (here("repo2/part/part.txt"), "part"),
+        (here("Dockerfile"), &dockerfile),
+        (here(&format!("{RUN}/outputs/Dockerfile")), &dockerfile),
+        (here("script.sh"), "echo test\n"),
+        (here(&format!("{RUN}/outputs/script.sh")), "echo test\n"),
+    ];
+    let wanted: BTreeMap<String, String> =
+        wanted.into_iter().map(|(path, content)| (path, sha256(content.as_bytes()))).collect();
+    // Git's own notes of a submodule.
+    seen.retain(|path, _| ![here("repo2/.gitmodules"), here("repo2/part/.git")].contains(path));
+    assert_eq!(seen, wanted);
+    assert_eq!(ended.log("myapp-container"), "custom init container\n");
+    // The platform has the references.
+    let code = world.lineage(&repo2.git(&["rev-parse", "branch2"])).await;
+    assert_eq!((code.kind.as_deref(), code.connection.as_deref()), (Some("coderef"), Some("repo2")));
+    assert_eq!(world.lineage("script-sh").await.path.as_deref(), Some("outputs/script.sh"));
+}
+
+#[tokio::test]
+async fn a_dockerfile_and_the_sidecar() {
+    let world = World::new().await;
+    let store = world.bucket("plx-artifacts");
+    let fixture = include_str!("pods/init-dockerfile.json");
+    let pod = Pod::start(&pod(fixture, &[Place { from: HOST, to: &world.platform.url() }])).await;
+    let ended = pod.succeeds().await;
+    let outputs = objects(&store, &format!("{RUN}/outputs")).await;
+    complete(&outputs);
+    let dockerfile = String::from_utf8_lossy(&outputs["Dockerfile"]);
+    assert!(dockerfile.lines().any(|line| line == "RUN pip install package1"), "{dockerfile}");
+    assert_eq!(world.lineage("Dockerfile").await.kind.as_deref(), Some("dockerfile"));
+    let report = ended.report("polyaxon-sidecar");
+    assert_eq!((&report["code"], &report["stored"]), (&0.into(), &outputs.len().into()), "{report:#}");
+}

@@ -1,0 +1,90 @@
+//! A run that is started again.
+
+use crate::kubectl::Pod;
+use crate::plumbing::{Place, pod};
+use crate::world::{RUN, World, complete, objects};
+use plx_testkit::S3Target;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+const MAIN: &str = "polyaxon-main";
+
+fn fixture(world: &World) -> Value {
+    let places = [Place { from: "http://polyaxon-api:80", to: &world.platform.url() }];
+    pod(include_str!("pods/store-s3-defaults.json"), &places)
+}
+
+async fn outputs(store: &S3Target) -> BTreeMap<String, Vec<u8>> {
+    objects(store, &format!("{RUN}/outputs")).await
+}
+
+/// What a start must send: its own files and the manifest, which it changed.
+fn new(outputs: &BTreeMap<String, Vec<u8>>, attempt: u32) -> usize {
+    outputs.keys().filter(|name| name.starts_with(&format!("attempts/{attempt}/"))).count() + 1
+}
+
+#[tokio::test]
+async fn a_second_pod_of_a_run_starts_with_its_outputs_and_sends_only_what_is_new() {
+    let world = World::new().await;
+    let store = world.bucket("plx-artifacts");
+    let first = Pod::start(&fixture(&world)).await;
+    let report = first.succeeds().await.report("polyaxon-sidecar");
+    let after_first = outputs(&store).await;
+    assert!(!complete(&after_first).keys().any(|path| path.contains(RUN)), "nothing was there to resume");
+    assert_eq!(report["uploads"], new(&after_first, 1), "{report:#}");
+    first.delete(30).await;
+
+    let second = Pod::start(&fixture(&world)).await;
+    let report = second.succeeds().await.report("polyaxon-sidecar");
+    let after_second = outputs(&store).await;
+    let found = complete(&after_second);
+    for (name, bytes) in after_first.iter() {
+        let path = format!("/plx-context/artifacts/{RUN}/outputs/{name}");
+        assert_eq!(found.get(&path), Some(&crate::world::sha256(bytes)), "{name} was there when it started");
+    }
+    assert_eq!(report["uploads"], new(&after_second, 2), "{report:#}");
+    assert_eq!(report["bytes"].as_u64().unwrap(), {
+        let own = |name: &str| name.starts_with("attempts/2/") || name == "manifest";
+        after_second.iter().filter(|(name, _)| own(name)).map(|(_, bytes)| bytes.len() as u64).sum::<u64>()
+    });
+}
+
+#[tokio::test]
+async fn a_pod_that_is_deleted_in_the_midst_loses_nothing_and_the_next_one_goes_on() {
+    let world = World::new().await;
+    let store = world.bucket("plx-artifacts");
+    let mut spec = fixture(&world);
+    let main = spec["spec"]["containers"]
+        .as_array_mut()
+        .unwrap()
+        .iter_mut()
+        .find(|one| one["name"] == MAIN)
+        .unwrap();
+    // Main saves what it has when it is told to end, as trainings do.
+    main["command"][2] = format!(
+        "trap 'echo late >/plx-context/artifacts/{RUN}/outputs/late; manifest; exit 0' TERM; while :; do busybox sleep 0.1; done"
+    )
+    .into();
+    let first = Pod::start(&spec).await;
+    let running = |pod: Option<&Value>| {
+        let statuses = pod.and_then(|pod| pod["status"]["containerStatuses"].as_array());
+        statuses.is_some_and(|all| all.iter().all(|status| status["state"]["running"].is_object()))
+    };
+    first.until("running", running).await;
+    // A pass has begun: the interval of the fixture is ten seconds.
+    let mut looks = tokio::time::interval(std::time::Duration::from_millis(500));
+    while outputs(&store).await.is_empty() {
+        looks.tick().await;
+    }
+    // Less than the pod has by itself: the sidecar learns of it from the pod.
+    first.delete(12).await;
+    let after_first = outputs(&store).await;
+    complete(&after_first);
+    assert_eq!(after_first["late"], b"late\n", "written after SIGTERM");
+
+    let second = Pod::start(&fixture(&world)).await;
+    let report = second.succeeds().await.report("polyaxon-sidecar");
+    let after_second = outputs(&store).await;
+    complete(&after_second);
+    assert_eq!(report["uploads"], new(&after_second, 2), "{report:#}");
+}

@@ -1,0 +1,224 @@
+//! What stands around the pods: stores, git, the platform.
+
+use crate::kubectl::{clean, create, kubectl, namespace, variable};
+use futures::TryStreamExt;
+use object_store::path::Path as Key;
+use object_store::{ObjectStore, ObjectStoreExt};
+use plx_testkit::{
+    FaultProxy, GcsServer, GitHttp, GitRepo, Match, Planted, S3Server, S3Target, SERVICE_ACCOUNT_PUBLIC_KEY,
+};
+use plx_track::{Api, Client, Recorded, Settings};
+use ring::digest::{SHA256, digest};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+use tempfile::TempDir;
+
+pub const RUN: &str = "8aac02e3a62a4f0aaa257c59da5eab80";
+const INSTANCE: &str = "owner-name.project-name.runs.8aac02e3a62a4f0aaa257c59da5eab80";
+pub const RUN_TOKEN: &str = "run-token-of-jane-0123456789";
+const AGENT_TOKEN: &str = "agent-token-0123456789";
+const GIT_PASSWORD: &str = "git-password-0123456789";
+
+pub struct World {
+    pub s3: S3Server,
+    pub gcs: GcsServer,
+    /// Open to everybody, and behind a password.
+    pub git: [GitHttp; 2],
+    /// The real tracking API of the community edition, behind the two answers that only the platform's other editions
+    /// give: who a token is, and a token for a run.
+    pub platform: FaultProxy,
+    /// Of this machine, for volumes.
+    pub folder: TempDir,
+}
+
+impl World {
+    /// An empty one, with the secrets that the fixtures name.
+    pub async fn new() -> Self {
+        clean().await;
+        let api: SocketAddr = variable("PLX_E2E_API").strip_prefix("http://").unwrap().parse().unwrap();
+        let platform = FaultProxy::start(api).await;
+        let token = json!({ "token": RUN_TOKEN }).to_string();
+        platform.on(Match::any().path_ends_with("/impersonate")).answer(
+            200,
+            &token,
+            &[("content-type", "application/json")],
+        );
+        let user = json!({ "username": "jane" }).to_string();
+        platform.on(Match::any().path_ends_with("/api/v1/users")).answer(
+            200,
+            &user,
+            &[("content-type", "application/json")],
+        );
+        let (s3, gcs) = (S3Server::start().await, GcsServer::start().await);
+        let git = [GitHttp::start().await, GitHttp::start().await];
+        gcs.accept_signed_by(SERVICE_ACCOUNT_PUBLIC_KEY);
+        git[1].password("robot", GIT_PASSWORD);
+        for secret in [RUN_TOKEN, AGENT_TOKEN, GIT_PASSWORD] {
+            Planted::here().plant(secret);
+        }
+        let world = Self { s3, gcs, git, platform, folder: tempfile::tempdir().unwrap() };
+        world.secrets().await;
+        world
+    }
+
+    async fn secrets(&self) {
+        let s3 = json!({
+            "AWS_ACCESS_KEY_ID": self.s3.access_key(),
+            "AWS_SECRET_ACCESS_KEY": self.s3.secret_key(),
+            "AWS_ENDPOINT_URL": self.s3.endpoint(),
+        });
+        let gcs = json!({ "gc-secret.json": self.gcs.target("datasets-bucket").signing_key_json() });
+        let git = json!({ "POLYAXON_GIT_CREDENTIALS": format!("robot:{GIT_PASSWORD}") });
+        let agent = json!({ "POLYAXON_AUTH_TOKEN": AGENT_TOKEN });
+        for (name, data) in [
+            ("s3-store-secret", &s3),
+            ("s3-secret", &s3),
+            ("gcs-secret", &gcs),
+            ("git-creds", &git),
+            ("polyaxon-agent-secret", &agent),
+        ] {
+            let meta = json!({ "name": name });
+            create(&json!({ "apiVersion": "v1", "kind": "Secret", "metadata": meta, "stringData": data }))
+                .await;
+        }
+        let region = json!({ "AWS_REGION": "us-east-1" });
+        let meta = json!({ "name": "s3-cm" });
+        create(&json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": region })).await;
+    }
+
+    /// A claim whose volume is a folder of this machine.
+    pub async fn claim(&self, name: &str) -> std::path::PathBuf {
+        let folder = self.folder.path().join(name);
+        std::fs::create_dir_all(&folder).unwrap();
+        let (size, modes) = (json!({ "storage": "1Gi" }), json!(["ReadWriteMany"]));
+        create(&json!({ "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": { "name": name }, "spec": {
+            "accessModes": modes, "storageClassName": "", "volumeName": name, "resources": { "requests": size },
+        }}))
+        .await;
+        let claim = kubectl(&["get", "pvc", name, "-o", "json"], None).await.unwrap();
+        let mut claim: Value = serde_json::from_str(&claim).unwrap();
+        create(&json!({ "apiVersion": "v1", "kind": "PersistentVolume", "metadata": { "name": name }, "spec": {
+            "capacity": size, "accessModes": modes, "storageClassName": "", "hostPath": { "path": folder },
+            "claimRef": { "namespace": namespace(), "name": name, "uid": claim["metadata"]["uid"] },
+        }}))
+        .await;
+        if variable("PLX_E2E_CLUSTER") == "bare" {
+            // What a controller does elsewhere.
+            claim["status"] = json!({ "phase": "Bound", "accessModes": modes, "capacity": size });
+            let path = format!("/api/v1/namespaces/{}/persistentvolumeclaims/{name}/status", namespace());
+            kubectl(&["replace", "--raw", &path, "-f", "-"], Some(&claim)).await.unwrap();
+        }
+        folder
+    }
+
+    pub fn bucket(&self, name: &str) -> S3Target {
+        self.s3.target(name)
+    }
+
+    /// The two repositories of the fixtures, `repo2` behind a password and with a submodule, and that.
+    pub fn repositories(&self) -> [GitRepo; 3] {
+        let (one, two) = (GitRepo::new(), GitRepo::new());
+        one.commit(&[("README", "repo1")], "one");
+        let part = GitRepo::new();
+        part.commit(&[("part.txt", "part")], "part");
+        self.git[1].serve("org/part", &part);
+        two.name_submodule("../part.git", "part", &part.head());
+        two.commit(&[("train.py", "print('main')")], "main");
+        two.branch("branch2");
+        two.checkout("branch2");
+        two.commit(&[("train.py", "print('branch2')")], "branch2");
+        two.checkout("main");
+        self.git[0].serve("org/repo1", &one);
+        self.git[1].serve("org/repo2", &two);
+        [one, two, part]
+    }
+
+    /// An artifact of the run, read back from the real API.
+    pub async fn lineage(&self, name: &str) -> Recorded {
+        let env: BTreeMap<String, String> =
+            [("POLYAXON_HOST", variable("PLX_E2E_API")), ("POLYAXON_RUN_INSTANCE", INSTANCE.to_owned())]
+                .map(|(key, value)| (key.to_owned(), value))
+                .into();
+        let Api::On(settings) = Settings::read(&env, &plx_runtime::DiskFiles).unwrap() else {
+            panic!("no API")
+        };
+        let run = plx_contract::run::from_env(&env).unwrap();
+        let found = Client::new(settings).unwrap().artifacts_named(&run, name).await.unwrap();
+        found.into_iter().next().unwrap_or_else(|| panic!("the API has no artifact {name}"))
+    }
+}
+
+/// As `sha256sum` prints it.
+pub fn sha256(bytes: &[u8]) -> String {
+    digest(&SHA256, bytes).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// `sha256sum`'s lines, by path.
+pub fn sums(text: &[u8]) -> BTreeMap<String, String> {
+    let text = std::str::from_utf8(text).unwrap();
+    text.lines()
+        .filter_map(|line| line.split_once("  "))
+        .map(|(sum, path)| (path.to_owned(), sum.to_owned()))
+        .collect()
+}
+
+pub async fn put(target: &S3Target, objects: &[(&str, &str)]) {
+    for (key, content) in objects {
+        target.store().put(&Key::parse(key).unwrap(), content.as_bytes().to_vec().into()).await.unwrap();
+    }
+}
+
+/// What a bucket holds below a prefix, by the rest of the key.
+pub async fn objects(target: &S3Target, prefix: &str) -> BTreeMap<String, Vec<u8>> {
+    let store = target.store();
+    let listed: Vec<_> = store.list(Some(&Key::parse(prefix).unwrap())).try_collect().await.unwrap();
+    let mut all = BTreeMap::new();
+    for object in listed {
+        let bytes = store.get(&object.location).await.unwrap().bytes().await.unwrap();
+        let name = object.location.as_ref().strip_prefix(prefix).unwrap().trim_start_matches('/').to_owned();
+        all.insert(name, bytes.to_vec());
+    }
+    all
+}
+
+/// The same of a folder.
+pub fn files(root: &Path) -> BTreeMap<String, Vec<u8>> {
+    let all = walk(root).into_iter();
+    all.map(|path| (path.strip_prefix(root).unwrap().display().to_string(), std::fs::read(path).unwrap()))
+        .collect()
+}
+
+fn walk(root: &Path) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(root).unwrap_or_else(|error| panic!("{}: {error}", root.display())) {
+        let path = entry.unwrap().path();
+        if path.is_dir() { found.extend(walk(&path)) } else { found.push(path) }
+    }
+    found
+}
+
+/// Everything that main wrote is stored as it was, and no more than that. No secret is in it. What main found when it
+/// started for the last time, by path.
+pub fn complete(outputs: &BTreeMap<String, Vec<u8>>) -> BTreeMap<String, String> {
+    let manifest = outputs.get("manifest").unwrap_or_else(|| panic!("no manifest in {:?}", outputs.keys()));
+    let written: BTreeMap<String, String> = sums(manifest)
+        .into_iter()
+        .map(|(path, sum)| (path.trim_start_matches("./").to_owned(), sum))
+        .collect();
+    let mut stored: BTreeMap<String, String> = BTreeMap::new();
+    for (name, bytes) in outputs {
+        // A checkpoint is random, and long.
+        if bytes.len() < 1 << 20 {
+            Planted::here().assert_free(name, bytes);
+        }
+        if name != "manifest" {
+            stored.insert(name.clone(), sha256(bytes));
+        }
+    }
+    assert_eq!(stored, written);
+    let attempts = outputs.keys().filter_map(|name| name.strip_prefix("attempts/")?.strip_suffix("/inputs"));
+    let last: u32 = attempts.map(|number| number.parse().unwrap()).max().expect("main ran");
+    sums(&outputs[&format!("attempts/{last}/inputs")])
+}
