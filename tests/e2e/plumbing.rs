@@ -24,9 +24,13 @@ pub fn pod(fixture: &str, places: &[Place<'_>]) -> Value {
     }
     // As Polyaxon's operator sets it for a job.
     spec.insert("restartPolicy".to_owned(), "Never".into());
+    here(json!({ "apiVersion": "v1", "kind": "Pod", "metadata": fixture["metadata"], "spec": spec }))
+}
+
+/// A pod as somebody would apply it, on this cluster.
+pub fn here(mut pod: Value) -> Value {
     // Servers are on this machine's loopback.
-    spec.insert("hostNetwork".to_owned(), true.into());
-    let mut pod = json!({ "apiVersion": "v1", "kind": "Pod", "metadata": fixture["metadata"], "spec": spec });
+    pod["spec"]["hostNetwork"] = true.into();
     pod["metadata"]["namespace"] = namespace().into();
     for list in ["initContainers", "containers"] {
         for container in pod["spec"][list].as_array_mut().unwrap() {
@@ -43,9 +47,10 @@ fn image(container: &Value) -> String {
     let named = container["image"].as_str().unwrap();
     let images = std::fs::read_to_string(Path::new(&variable("PLX_E2E_ARCHIVES")).join("images")).unwrap();
     let program = match named.split(':').next().unwrap() {
-        "polyaxon/polyaxon-init" => "init",
-        "polyaxon/polyaxon-sidecar" => "sidecar",
-        "busybox" if container["name"] == "polyaxon-main" => "main",
+        "polyaxon/polyaxon-init" | "plx-init" => "init",
+        "polyaxon/polyaxon-sidecar" | "plx-sidecar" => "sidecar",
+        // The sample's own main knows of no run.
+        "busybox" if container["name"] == "polyaxon-main" && container["env"].is_array() => "main",
         "busybox" => "busybox",
         other => panic!("no image stands for {other}"),
     };
