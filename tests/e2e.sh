@@ -3,9 +3,10 @@
 # (`tests/e2e.sh resume`); tests/cluster/README.md says what it brings up.
 #
 #   --where-possible     first: a machine that can have no cluster is told why, and that is no failure
-#   without KUBECONFIG   a Kubernetes of one node is built (once), started on loopback, and ended: root, Debian
+#   without KUBECONFIG   a Kubernetes of one node is built (once), started on loopback, and ended: root, Debian 12
 #   KUBECONFIG=FILE      that cluster is used: one of a single node that shares this machine's network and its disk.
 #                        A namespace `plx-e2e` is made in it, and deleted.
+#   PLX_E2E_CLUSTER=bare it is one that tests/cluster/up.sh brought up before, and stays up
 #   PLX_E2E_LOAD=COMMAND how that cluster takes an image; called with each archive (`k3s ctr images import`)
 #   PLX_E2E_INIT=NAME    images that the cluster has already, instead of building ours
 #   PLX_E2E_SIDECAR=NAME
@@ -15,16 +16,18 @@ cd "$(dirname "$0")/.."
 
 # Why there can be no cluster of our own on this machine; nothing when there can.
 obstacle() {
-    [ -z "${KUBECONFIG-}" ] || return 0
     [ "$(uname -sm)" = "Linux x86_64" ] || { echo "it is no Linux on x86_64" && return; }
     [ "$(id -u)" = 0 ] || { echo "a kubelet needs root" && return; }
-    grep -q '^ID=debian' /etc/os-release 2>/dev/null || { echo "Kubernetes is built from Debian's sources, and this is no Debian" && return; }
+    grep -q '^VERSION_CODENAME=bookworm' /etc/os-release && [ -e /etc/apt/sources.list.d/debian.sources ] ||
+        { echo "Kubernetes is built from the sources of Debian 12, and this is none" && return; }
     unshare --mount --propagation private mount -t tmpfs none /mnt 2>/dev/null || { echo "nothing may be mounted here" && return; }
     mkdir -p /sys/fs/cgroup/memory/plx-e2e 2>/dev/null && rmdir /sys/fs/cgroup/memory/plx-e2e ||
         { mkdir -p /sys/fs/cgroup/plx-e2e 2>/dev/null && rmdir /sys/fs/cgroup/plx-e2e; } || echo "no cgroup may be made here"
 }
 if [ "${1-}" = --where-possible ]; then
     shift
+    # Whoever runs all tests did not ask for anything in a cluster of theirs.
+    unset KUBECONFIG PLX_E2E_CLUSTER
     why=$(obstacle)
     [ -z "$why" ] || { echo "e2e: LEFT OUT, no pod is run: $why" >&2 && exit 0; }
 fi
@@ -39,9 +42,9 @@ end() {
     trap - EXIT
     # It ends what it started.
     [ -z "${tests-}" ] || { kill "$tests" 2>/dev/null && wait "$tests"; } || true
-    if [ "$PLX_E2E_CLUSTER" = bare ]; then
+    if [ -d "$work/cluster" ]; then
         tests/cluster/down.sh "$work/cluster" || code=70
-    else
+    elif [ "${PLX_E2E_CLUSTER-}" = whole ]; then
         kubectl delete namespace plx-e2e --ignore-not-found >&2 || code=70
     fi
     # What containers wrote belongs to others.
@@ -49,6 +52,8 @@ end() {
     say "ended"
     exit "$code"
 }
+trap end EXIT
+trap 'exit 130' INT TERM
 
 tests/servers.sh haupt git
 say "servers are installed"
@@ -56,16 +61,15 @@ tests/cluster/images.sh "$archives"
 say "images are built"
 if [ -z "${KUBECONFIG-}" ]; then
     export PLX_E2E_CLUSTER=bare PLX_E2E_NAMESPACE=polyaxon
-    trap end EXIT
-    trap 'exit 130' INT TERM
     tests/cluster/up.sh "$work/cluster"
     . "$work/cluster/env"
+    load() { docker load -q -i "$1" >/dev/null; }
+elif [ "${PLX_E2E_CLUSTER-}" = bare ]; then
+    export PLX_E2E_NAMESPACE=polyaxon
     load() { docker load -q -i "$1" >/dev/null; }
 else
     packages kubectl=kubernetes-client
     export PLX_E2E_CLUSTER=whole PLX_E2E_NAMESPACE=plx-e2e
-    trap end EXIT
-    trap 'exit 130' INT TERM
     sed 's/\bpolyaxon\b\([,}]\)/plx-e2e\1/' tests/cluster/cluster.yaml | kubectl apply -f - >/dev/null
     load() { ${PLX_E2E_LOAD-true} "$1" >&2; }
 fi

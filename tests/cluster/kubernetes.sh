@@ -18,7 +18,7 @@ fi
 
 packages dpkg-dev golang-go rsync jq make golang-github-modern-go-reflect2-dev
 work=$cache/build
-rm -rf "$work" "$cache/bin"
+rm -rf "$work" "${cache:?}/bin"
 mkdir -p "$work"/apt/{sources,lists/partial,archives/partial} "$work"/{home,go} "$cache/bin"
 # Debian's own list may be without sources: a list of our own, in folders of our own, leaves the machine's as it is.
 sed -s 's/^Types:.*/Types: deb-src/' /etc/apt/sources.list.d/debian.sources >"$work/apt/sources/debian.sources"
