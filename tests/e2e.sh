@@ -57,7 +57,12 @@ trap 'exit 130' INT TERM
 
 tests/servers.sh haupt git
 say "servers are installed"
-tests/cluster/images.sh "$archives"
+# The docker of a cluster that stays up is a new one, without anything that was built before.
+if [ "${PLX_E2E_CLUSTER-}" = bare ]; then
+    env -u DOCKER_HOST tests/cluster/images.sh "$archives"
+else
+    tests/cluster/images.sh "$archives"
+fi
 say "images are built"
 if [ -z "${KUBECONFIG-}" ]; then
     export PLX_E2E_CLUSTER=bare PLX_E2E_NAMESPACE=polyaxon
