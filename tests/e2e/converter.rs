@@ -3,6 +3,7 @@
 use crate::kubectl::{Pod, kubectl};
 use crate::plumbing::{Place, here, pod};
 use crate::world::{RUN, World, complete, files, objects, put, sha256};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
 
@@ -139,8 +140,24 @@ async fn a_dockerfile_and_the_sidecar() {
     let dockerfile = String::from_utf8_lossy(&outputs["Dockerfile"]);
     assert!(dockerfile.lines().any(|line| line == "RUN pip install package1"), "{dockerfile}");
     assert_eq!(world.lineage("Dockerfile").await.kind.as_deref(), Some("dockerfile"));
-    let report = ended.report("polyaxon-sidecar");
-    assert_eq!((&report["code"], &report["stored"]), (&0.into(), &outputs.len().into()), "{report:#}");
+    assert_eq!(ended.report("polyaxon-sidecar")["code"], 0);
+
+    // What Polyaxon's UI shows of it: the log of each container, and the metric.
+    let logs = objects(&store, &format!("{RUN}/plxlogs")).await;
+    let lines: Vec<Value> = logs
+        .values()
+        .flat_map(|part| std::str::from_utf8(part).unwrap().lines())
+        .filter(|line| !line.is_empty())
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let said = |container: &str| -> Vec<&str> {
+        let own = lines.iter().filter(|line| line["container"].as_str().unwrap().starts_with(container));
+        own.map(|line| line["value"].as_str().unwrap()).collect()
+    };
+    assert_eq!(said("polyaxon-main"), ["main"]);
+    assert_eq!(said("polyaxon-init-auth"), ["Auth context initialized."]);
+    assert!(said("polyaxon-sidecar").iter().any(|line| line.contains("polyaxon-main terminated")), "{lines:#?}");
+    assert_eq!(world.lineage("loss").await.path.as_deref(), Some("events/metric/loss.plx"));
 }
 
 #[tokio::test]

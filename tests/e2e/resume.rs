@@ -2,7 +2,7 @@
 
 use crate::kubectl::Pod;
 use crate::plumbing::{Place, pod};
-use crate::world::{RUN, World, complete, objects};
+use crate::world::{RUN, World, complete, objects, sha256};
 use plx_testkit::S3Target;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -18,9 +18,10 @@ async fn outputs(store: &S3Target) -> BTreeMap<String, Vec<u8>> {
     objects(store, &format!("{RUN}/outputs")).await
 }
 
-/// What a start must send: its own files and the manifest, which it changed.
-fn new(outputs: &BTreeMap<String, Vec<u8>>, attempt: u32) -> usize {
-    outputs.keys().filter(|name| name.starts_with(&format!("attempts/{attempt}/"))).count() + 1
+/// What a start must send: its own files, and the manifest, which it changed.
+fn new(outputs: &BTreeMap<String, Vec<u8>>, attempt: u32) -> Vec<String> {
+    let own = |name: &&String| name.starts_with(&format!("attempts/{attempt}/")) || *name == "manifest";
+    outputs.keys().filter(own).map(|name| name.replace(' ', "%20")).collect()
 }
 
 #[tokio::test]
@@ -28,25 +29,27 @@ async fn a_second_pod_of_a_run_starts_with_its_outputs_and_sends_only_what_is_ne
     let world = World::new().await;
     let store = world.bucket("plx-artifacts");
     let first = Pod::start(&fixture(&world)).await;
-    let report = first.succeeds().await.report("polyaxon-sidecar");
+    first.succeeds().await.report("polyaxon-sidecar");
     let after_first = outputs(&store).await;
     assert!(!complete(&after_first).keys().any(|path| path.contains(RUN)), "nothing was there to resume");
-    assert_eq!(report["uploads"], new(&after_first, 1), "{report:#}");
+    assert_eq!(world.sent(), new(&after_first, 1));
     first.delete(30).await;
 
+    world.s3_front.forget_requests();
     let second = Pod::start(&fixture(&world)).await;
-    let report = second.succeeds().await.report("polyaxon-sidecar");
+    second.succeeds().await.report("polyaxon-sidecar");
     let after_second = outputs(&store).await;
     let found = complete(&after_second);
-    for (name, bytes) in after_first.iter() {
+    for (name, bytes) in &after_first {
         let path = format!("/plx-context/artifacts/{RUN}/outputs/{name}");
-        assert_eq!(found.get(&path), Some(&crate::world::sha256(bytes)), "{name} was there when it started");
+        assert_eq!(found.get(&path), Some(&sha256(bytes)), "{name} was there when it started");
     }
-    assert_eq!(report["uploads"], new(&after_second, 2), "{report:#}");
-    assert_eq!(report["bytes"].as_u64().unwrap(), {
-        let own = |name: &str| name.starts_with("attempts/2/") || name == "manifest";
-        after_second.iter().filter(|(name, _)| own(name)).map(|(_, bytes)| bytes.len() as u64).sum::<u64>()
-    });
+    assert_eq!(world.sent(), new(&after_second, 2));
+    // The pods had one name: neither one's log took the other's place.
+    let logs = objects(&store, &format!("{RUN}/plxlogs")).await;
+    let lines = logs.values().flat_map(|part| std::str::from_utf8(part).unwrap().lines());
+    let of_main = lines.filter(|line| line.contains(r#""container":"polyaxon-main""#)).count();
+    assert_eq!(of_main, 2, "a line of each start: {:?}", logs.keys());
 }
 
 #[tokio::test]
@@ -82,9 +85,10 @@ async fn a_pod_that_is_deleted_in_the_midst_loses_nothing_and_the_next_one_goes_
     complete(&after_first);
     assert_eq!(after_first["late"], b"late\n", "written after SIGTERM");
 
+    world.s3_front.forget_requests();
     let second = Pod::start(&fixture(&world)).await;
-    let report = second.succeeds().await.report("polyaxon-sidecar");
+    second.succeeds().await;
     let after_second = outputs(&store).await;
     complete(&after_second);
-    assert_eq!(report["uploads"], new(&after_second, 2), "{report:#}");
+    assert_eq!(world.sent(), new(&after_second, 2));
 }

@@ -22,7 +22,9 @@ const AGENT_TOKEN: &str = "agent-token-0123456789";
 const GIT_PASSWORD: &str = "git-password-0123456789";
 
 pub struct World {
-    pub s3: S3Server,
+    s3: S3Server,
+    /// What pods see of it: it remembers what was asked.
+    pub s3_front: FaultProxy,
     pub gcs: GcsServer,
     /// Open to everybody, and behind a password.
     pub git: [GitHttp; 2],
@@ -52,13 +54,14 @@ impl World {
             &[("content-type", "application/json")],
         );
         let (s3, gcs) = (S3Server::start().await, GcsServer::start().await);
+        let s3_front = FaultProxy::start(s3.addr()).await;
         let git = [GitHttp::start().await, GitHttp::start().await];
         gcs.accept_signed_by(SERVICE_ACCOUNT_PUBLIC_KEY);
         git[1].password("robot", GIT_PASSWORD);
         for secret in [RUN_TOKEN, AGENT_TOKEN, GIT_PASSWORD] {
             Planted::here().plant(secret);
         }
-        let world = Self { s3, gcs, git, platform, folder: tempfile::tempdir().unwrap() };
+        let world = Self { s3, s3_front, gcs, git, platform, folder: tempfile::tempdir().unwrap() };
         world.secrets().await;
         world
     }
@@ -67,7 +70,7 @@ impl World {
         let s3 = json!({
             "AWS_ACCESS_KEY_ID": self.s3.access_key(),
             "AWS_SECRET_ACCESS_KEY": self.s3.secret_key(),
-            "AWS_ENDPOINT_URL": self.s3.endpoint(),
+            "AWS_ENDPOINT_URL": self.s3_front.url(),
         });
         let gcs = json!({ "gc-secret.json": self.gcs.target("datasets-bucket").signing_key_json() });
         let git = json!({ "POLYAXON_GIT_CREDENTIALS": format!("robot:{GIT_PASSWORD}") });
@@ -115,6 +118,15 @@ impl World {
 
     pub fn bucket(&self, name: &str) -> S3Target {
         self.s3.target(name)
+    }
+
+    /// The run's outputs that were sent since the requests were forgotten, each as often as it was sent.
+    pub fn sent(&self) -> Vec<String> {
+        let puts = self.s3_front.requests().into_iter().filter(|seen| seen.method == "PUT");
+        let keys = puts.filter_map(|seen| Some(seen.path_and_query.split_once("/outputs/")?.1.to_owned()));
+        let mut keys: Vec<String> = keys.collect();
+        keys.sort();
+        keys
     }
 
     /// The two repositories of the fixtures, `repo2` behind a password and with a submodule, and that.
