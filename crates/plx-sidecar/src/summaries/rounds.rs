@@ -6,6 +6,7 @@ use super::told::Told;
 use plx_contract::events::{EventFile, EventsError, Summary, summarise};
 use plx_contract::lineage::Artifact;
 use plx_contract::{Classified, Stat};
+use plx_journal::settled_at;
 use plx_track::TrackError;
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -13,7 +14,7 @@ use std::fs::File;
 use std::io::{self, BufReader, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::Instant;
 
 /// Bytes of one read.
@@ -37,6 +38,7 @@ pub(super) struct Candidate {
 #[derive(Debug)]
 struct Ready {
     stat: Stat,
+    settled: bool,
     artifact: Artifact,
     output: Option<(String, Value)>,
 }
@@ -47,6 +49,8 @@ pub(super) struct Rounds {
     connection: String,
     told: Told,
     ready: BTreeMap<String, Ready>,
+    /// What was told of files that were read within the tick of their last change: another may look the same.
+    unsettled: HashMap<String, Artifact>,
     /// Files that say nothing in this state.
     silent: HashMap<String, Stat>,
     /// Files whose summary in this state the API does not take, whatever stands beside it, and why.
@@ -64,6 +68,7 @@ impl Rounds {
             connection,
             told: Told::open(folder),
             ready: BTreeMap::new(),
+            unsettled: HashMap::new(),
             silent: HashMap::new(),
             refused: BTreeMap::new(),
             resting: HashMap::new(),
@@ -124,10 +129,10 @@ impl Rounds {
         same(self.ready.get(path).map(|ready| &ready.stat))
             || same(self.silent.get(path))
             || same(self.refused.get(path).map(|(stat, _)| stat))
-            || self.told.has(path, stat)
+            || self.told.has(path, stat) && !self.unsettled.contains_key(path)
     }
 
-    fn take(&mut self, One { file, read, took }: One) {
+    fn take(&mut self, One { file, read, settled, took }: One) {
         let path = file.path().to_owned();
         if took >= LONG {
             self.resting.insert(path.clone(), Instant::now() + took * REST);
@@ -159,7 +164,14 @@ impl Rounds {
         self.refused.remove(&path);
         let output = file.output().zip(summary.last);
         let artifact = file.artifact(summary.fields, &self.connection);
-        self.ready.insert(path, Ready { stat, artifact, output });
+        if self.told.has(&path, &stat) && self.unsettled.get(&path) == Some(&artifact) {
+            // It said the same before.
+            if settled {
+                self.unsettled.remove(&path);
+            }
+            return;
+        }
+        self.ready.insert(path, Ready { stat, settled, artifact, output });
     }
 
     /// Tells all that is ready; what was taken is remembered at once.
@@ -207,7 +219,11 @@ impl Rounds {
 
     fn took(&mut self, paths: Vec<String>) {
         for path in paths {
-            if let Some(Ready { stat, output, .. }) = self.ready.remove(&path) {
+            if let Some(Ready { stat, settled, artifact, output }) = self.ready.remove(&path) {
+                self.unsettled.remove(&path);
+                if !settled {
+                    self.unsettled.insert(path.clone(), artifact);
+                }
                 self.told.took(path, &stat);
                 self.told.outputs().extend(output);
             }
@@ -243,17 +259,22 @@ fn is_fault_of_content(error: &TrackError) -> bool {
 struct One {
     file: EventFile,
     read: io::Result<(Stat, Result<Option<Summary>, EventsError>)>,
+    /// No later change can have the times of this version.
+    settled: bool,
     took: Duration,
 }
 
 fn read_one(Candidate { file, path, .. }: Candidate) -> One {
     let begun = Instant::now();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now_ns = i64::try_from(now.as_nanos()).unwrap_or(i64::MAX);
     let read = File::open(path).and_then(|open| {
         // Before it is read: what is written meanwhile makes another version of it.
         let stat = Stat::of(&open.metadata()?);
         Ok((stat, summarise(file.kind(), BufReader::with_capacity(CHUNK, open))))
     });
-    One { file, read, took: begun.elapsed() }
+    let settled = read.as_ref().is_ok_and(|(stat, _)| settled_at(stat, now_ns));
+    One { file, read, settled, took: begun.elapsed() }
 }
 
 #[cfg(test)]

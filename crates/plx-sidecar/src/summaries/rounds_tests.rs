@@ -55,3 +55,31 @@ async fn what_took_long_rests_twenty_times_as_long() {
     let rest = rounds.resting["events/metric/long.plx"].duration_since(Instant::now());
     assert!(rest > LONG * REST / 2 && rest <= LONG * REST, "{rest:?}");
 }
+
+#[tokio::test]
+async fn what_was_read_in_the_tick_of_its_last_change_is_read_again_and_told_only_when_it_differs() {
+    let folder = tempfile::tempdir().unwrap();
+    let listener = Arc::new(Listener::default());
+    let api: Arc<dyn Lineage> = Arc::<Listener>::clone(&listener);
+    let mut rounds = Rounds::new(api, "s".to_owned(), &folder.path().join("own"));
+    let told = || std::mem::take(&mut *listener.0.lock().unwrap()).len();
+    let file = candidate(folder.path(), "a.plx", "step|timestamp|metric\n0|2024-05-06|1");
+    let read = |settled| One { settled, ..read_one(file.clone()) };
+    let first = read(false).read.unwrap().0;
+    rounds.take(read(false));
+    rounds.tell().await.unwrap();
+    assert_eq!((told(), rounds.knows(&file)), (1, false), "another version may look the same");
+
+    // It does: the same times and size, and another value.
+    std::fs::write(&file.path, "step|timestamp|metric\n0|2024-05-06|2").unwrap();
+    let same_look = |settled| {
+        let one = read(settled);
+        One { read: one.read.map(|(_, summary)| (first, summary)), ..one }
+    };
+    rounds.take(same_look(false));
+    rounds.tell().await.unwrap();
+    assert_eq!((told(), rounds.knows(&file)), (1, false));
+    rounds.take(same_look(true));
+    rounds.tell().await.unwrap();
+    assert_eq!((told(), rounds.knows(&file)), (0, true), "settled, and nothing new");
+}
