@@ -9,6 +9,7 @@ pub mod connection;
 pub mod credential;
 pub mod dockerfile;
 pub mod env;
+pub mod events;
 pub mod fault;
 pub mod file;
 pub mod init;

@@ -132,7 +132,7 @@ pub fn name(layout: &Layout, run: &RunUuid, raw: &str) -> String {
 
 /// `to_fqn_name` of `polyaxon/_utils/fqn_utils.py`: letters without their accents, words, `__` for slashes, one `-`
 /// for every run of dashes, dots and blanks.
-fn sanitized(raw: &str) -> String {
+pub(crate) fn sanitized(raw: &str) -> String {
     let kept: String = raw
         .nfkd()
         .filter(char::is_ascii)

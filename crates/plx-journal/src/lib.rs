@@ -31,5 +31,5 @@ pub use journal::{Journal, Note};
 pub use plan::{Changes, Delete, Put, Reason};
 pub use plx_contract::Stat;
 pub use problem::{Problem, ProblemKind};
-pub use seen::{Root, RootState, ScanRules, Seen, SeenDir, SeenFile, SeenRoot};
+pub use seen::{Root, RootState, ScanRules, Seen, SeenDir, SeenFile, SeenRoot, settled_at};
 pub use walk::scan;

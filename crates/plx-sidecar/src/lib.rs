@@ -13,6 +13,7 @@ pub mod intervals;
 pub mod main_container;
 pub mod pass;
 pub mod pod_status;
+pub mod summaries;
 pub mod supervise;
 
 pub use config::{Config, DEFAULT_GRACE, OnIncomplete};

@@ -1,5 +1,6 @@
 //! One pass: scan, plan, apply, and a commit of only what landed.
 
+use crate::summaries::Summaries;
 use indicatif::HumanBytes;
 use plx_contract::{Layout, RelPath, run::RunUuid};
 use plx_journal::{
@@ -102,6 +103,7 @@ pub struct Passes {
     warned: HashSet<String>,
     waiting: BTreeMap<RelPath, Waiting>,
     totals: Totals,
+    summaries: Summaries,
 }
 
 impl Passes {
@@ -116,7 +118,18 @@ impl Passes {
             warned: HashSet::new(),
             waiting: BTreeMap::new(),
             totals: Totals::default(),
+            summaries: Summaries::default(),
         }
+    }
+
+    /// The same, and after each pass somebody is told of the events it saw.
+    pub fn with_summaries(self, summaries: Summaries) -> Self {
+        Self { summaries, ..self }
+    }
+
+    /// Who is told of events.
+    pub fn summaries(&mut self) -> &mut Summaries {
+        &mut self.summaries
     }
 
     /// Everything done so far.
@@ -171,6 +184,7 @@ impl Passes {
         let engine = self.engine.with_patience(patience);
         self.apply(&engine, changes, hard, &mut report).await;
         self.committed("flush the journal", |journal| journal.flush());
+        self.summaries.look(&seen);
         report.took = started.elapsed();
         self.totals.passes += 1;
         self.totals.stored += report.stored;

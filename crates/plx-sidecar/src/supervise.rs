@@ -7,6 +7,7 @@
 use crate::main_container::{Gone, MainContainer, Marker, Process, Signs};
 use crate::pass::Passes;
 use crate::pod_status::PodStatus;
+use crate::summaries::{LAST_DELIVERY, Summaries};
 use crate::{Config, DEFAULT_GRACE, SidecarError, finish};
 use plx_contract::Class;
 use plx_contract::env::SharedEnv;
@@ -63,7 +64,8 @@ pub async fn run(config: Config, env: &impl SharedEnv, stop: Stop) -> Result<Rep
         signs = signs.and(status);
     }
     tracing::info!("run {} of pod {} to {remote}/{}", config.run.uuid, config.pod, config.run.uuid);
-    let mut passes = passes(&config, remote);
+    let summaries = Summaries::start(&config, env, &DiskFiles);
+    let mut passes = passes(&config, remote).with_summaries(summaries);
     Ok(supervise(&config, &mut passes, signs, grace, stop).await)
 }
 
@@ -142,9 +144,17 @@ pub async fn supervise(
         }
         _ => look.await,
     };
+    // Once the files are stored. Out of time, no more than a moment of what is kept for the report.
+    let untold = if hard.is_cancelled() {
+        let moment = margin(*grace.borrow()) / 4;
+        passes.summaries().finish(moment, &CancellationToken::new()).await
+    } else {
+        passes.summaries().finish(LAST_DELIVERY, &hard).await
+    };
     clocks.shutdown().await;
     let out_of_time = ended == Ended::OutOfTime || (hard.is_cancelled() && !last.is_settled());
-    let report = finish::report(passes, &last, config.on_incomplete, out_of_time);
+    let mut report = finish::report(passes, &last, config.on_incomplete, out_of_time);
+    untold.add_to(&mut report);
     match report.class {
         Class::Done => tracing::info!("{}", report.message),
         _ => tracing::error!("{}", report.message),

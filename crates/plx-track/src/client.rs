@@ -13,6 +13,7 @@ use reqwest::Method;
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
@@ -86,6 +87,20 @@ impl Client {
         artifacts: &[Artifact],
     ) -> Result<(), TrackError> {
         let call = self.call(Method::POST, &lineage(run))?.with_body(artifacts_body(artifacts));
+        self.send(&call, self.own()).await.map(|_| ())
+    }
+
+    /// Sets outputs of a run by name; others stay as they are.
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn merge_outputs(
+        &self,
+        run: &RunInstance,
+        outputs: &Map<String, Value>,
+    ) -> Result<(), TrackError> {
+        let body = json!({ "outputs": outputs, "merge": true });
+        let call = self.call(Method::PATCH, &call::run(run))?.with_body(body);
         self.send(&call, self.own()).await.map(|_| ())
     }
 

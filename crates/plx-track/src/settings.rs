@@ -65,6 +65,8 @@ impl fmt::Debug for Credential {
 pub struct Settings {
     /// `HOST/api/VERSION`.
     pub(crate) base: Url,
+    /// Somebody named the host; else it is this machine.
+    pub(crate) named: bool,
     /// Who calls.
     pub(crate) credential: Option<Credential>,
     /// Of what kind a token is that a user has.
@@ -119,6 +121,7 @@ impl Settings {
     fn plain() -> Result<Self, TrackError> {
         Ok(Self {
             base: base(LOCALHOST, "v1")?,
+            named: false,
             credential: None,
             user_kind: "Token".to_owned(),
             header: None,
@@ -136,7 +139,8 @@ impl Settings {
         client: &Layers<'_, impl Env>,
         auth: &Layers<'_, impl Env>,
     ) -> Result<Self, TrackError> {
-        let host = client.text(key(keys::HOST, "host"))?.unwrap_or_else(|| LOCALHOST.to_owned());
+        let named = client.text(key(keys::HOST, "host"))?;
+        let host = named.as_deref().unwrap_or(LOCALHOST);
         let version = client.text(key(keys::API_VERSION, "version"))?.unwrap_or_else(|| "v1".to_owned());
         let kind = client
             .text(key(keys::AUTHENTICATION_TYPE, "authentication_type"))?
@@ -161,7 +165,8 @@ impl Settings {
             None => RETRIES,
         };
         let settings = Self {
-            base: base(&host, &version)?,
+            base: base(host, &version)?,
+            named: named.is_some(),
             user_kind: if kind == INTERNAL { "Token".to_owned() } else { kind },
             credential,
             header: header(client)?,
@@ -177,6 +182,11 @@ impl Settings {
         // Found out now, not in the middle of a run.
         settings.credential.as_ref().map(Credential::header).transpose()?;
         Ok(settings)
+    }
+
+    /// Whether a variable or a file names the host. Whoever calls again and again need not try this machine.
+    pub fn is_host_named(&self) -> bool {
+        self.named
     }
 
     /// The host, for messages.

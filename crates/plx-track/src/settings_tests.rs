@@ -138,8 +138,14 @@ fn every_setting_from_the_environment_and_from_a_file() {
     let header = settings.credential.as_ref().expect("a credential").header().expect("a header");
     assert_eq!(header.to_str().unwrap(), "Bearer t");
 
+    assert!(settings.is_host_named());
+
     let settings = on(&[], &[]);
     assert_eq!((settings.timeout, settings.retries, settings.verify), (Duration::from_secs(60), 3, true));
+    assert!(
+        !settings.is_host_named()
+            && !on(&[(keys::NO_CONFIG, "1"), (keys::HOST, "http://h")], &[]).is_host_named()
+    );
 }
 
 #[test]

@@ -10,4 +10,5 @@ mod hand_over;
 mod log;
 mod pod_status;
 mod schedule;
+mod summaries;
 mod world;

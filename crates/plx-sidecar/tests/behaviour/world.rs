@@ -8,6 +8,7 @@ use plx_runtime::{Report, Stop};
 use plx_sidecar::intervals::Schedule;
 use plx_sidecar::main_container::{Gone, MainContainer, Signs};
 use plx_sidecar::pass::{PassReport, Passes};
+use plx_sidecar::summaries::{Lineage, Summaries};
 use plx_sidecar::{Config, DEFAULT_GRACE, OnIncomplete, supervise};
 use plx_testkit::{FaultStore, LeftFiles, Op, Planted, Snapshot};
 use plx_transfer::{Patience, Remote};
@@ -36,6 +37,8 @@ pub struct World {
     pub stop: Stop,
     /// Cancelled when main is gone.
     pub main: CancellationToken,
+    /// Who is told of events.
+    pub api: Option<Arc<dyn Lineage>>,
 }
 
 impl World {
@@ -71,7 +74,7 @@ impl World {
         change(&mut config);
         fs::create_dir_all(config.layout.run(&config.run.uuid)).unwrap();
         let (store, stop, main) = (FaultStore::new(), Stop::new(), CancellationToken::new());
-        Self { folder, left, store, config, stop, main }
+        Self { folder, left, store, config, stop, main, api: None }
     }
 
     /// A path below the artifacts root.
@@ -114,7 +117,9 @@ impl World {
     pub fn passes(&self) -> Passes {
         let (store, parts) = (Arc::new(self.store.clone()), Arc::new(self.store.clone()));
         let prefix = RelPath::parse("base").unwrap();
-        supervise::passes(&self.config, Remote::bucket(store, parts, prefix, "s3://fault"))
+        let passes = supervise::passes(&self.config, Remote::bucket(store, parts, prefix, "s3://fault"));
+        let told = self.api.clone().map(|api| Summaries::telling(api, &self.config));
+        passes.with_summaries(told.unwrap_or_default())
     }
 
     /// Starts a sidecar that is told when main is gone.

@@ -7,3 +7,4 @@ mod faults;
 mod kubernetes;
 mod pod;
 mod signals;
+mod summaries;

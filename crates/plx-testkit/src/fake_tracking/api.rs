@@ -1,6 +1,7 @@
 //! What is answered to which call.
 
 use percent_encoding::percent_decode_str;
+use plx_contract::file::ARTIFACT_KINDS;
 use serde_json::{Value, json};
 use url::form_urlencoded;
 
@@ -54,7 +55,16 @@ fn route(state: &mut State, seen: &SeenCall, path: &[&str]) -> Answered {
 fn run(state: &mut State, seen: &SeenCall, uuid: &str, path: &[&str]) -> Answered {
     match (seen.method.as_str(), path) {
         ("POST", ["impersonate"]) => Answered::json(200, json!({ "token": state.given.0 })),
-        ("PATCH", []) => Answered::json(200, json!({})),
+        ("PATCH", []) => {
+            let given = &seen.body["outputs"];
+            if !given.is_null() && !given.is_object() {
+                return Answered::json(400, json!({ "outputs": ["Value must be valid JSON."] }));
+            }
+            if let Some(given) = given.as_object() {
+                state.set_outputs(uuid, given, seen.body["merge"] == true);
+            }
+            Answered::json(200, json!({ "uuid": uuid, "outputs": state.outputs.get(uuid) }))
+        }
         ("POST", ["statuses"]) => {
             if !seen.body["condition"].is_object() {
                 return Answered::json(400, json!({ "condition": ["This field is required."] }));
@@ -72,6 +82,13 @@ fn run(state: &mut State, seen: &SeenCall, uuid: &str, path: &[&str]) -> Answere
             let Some(artifacts) = seen.body["artifacts"].as_array() else {
                 return Answered::json(400, json!({ "artifacts": ["This field is required."] }));
             };
+            // All or none, as `V1RunArtifacts` is read there.
+            let kind = |artifact: &Value| artifact["kind"].as_str().map(str::to_owned);
+            let unknown =
+                artifacts.iter().filter_map(kind).find(|kind| !ARTIFACT_KINDS.contains(&kind.as_str()));
+            if let Some(kind) = unknown {
+                return Answered::json(400, json!([format!("Input should be an artifact kind, not {kind}")]));
+            }
             for artifact in artifacts {
                 state.add_artifact(uuid, artifact.clone());
             }

@@ -30,7 +30,7 @@ use crate::planted::{Planted, Searched, Wire};
 /// | `POST`, `GET /O/P/runs/R/statuses` | 201; what was posted |
 /// | `POST`, `GET /O/P/runs/R/lineage/artifacts[?query=name:N]` | 201; a page of what was posted or added |
 /// | `GET /O/P/runs/R/lineage/artifacts/N` | that one |
-/// | `PATCH /O/P/runs/R` | `{}` |
+/// | `PATCH /O/P/runs/R` | the run, after outputs were merged or replaced |
 /// | `GET /O/P/versions/KIND/V` | a version that was added |
 ///
 /// Everything else is 404, or 405 for another method. Answers are packed when that makes them smaller, asked for or
@@ -168,6 +168,11 @@ impl FakeTracking {
     /// The bodies posted to a run's statuses, in order.
     pub fn statuses(&self, uuid: &str) -> Vec<Value> {
         lock(&self.shared.state).statuses.get(uuid).cloned().unwrap_or_default()
+    }
+
+    /// The outputs of a run; null when none were set.
+    pub fn outputs(&self, uuid: &str) -> Value {
+        lock(&self.shared.state).outputs.get(uuid).cloned().map_or(Value::Null, Value::Object)
     }
 
     /// The artifacts of a run's lineage, in the order they came.

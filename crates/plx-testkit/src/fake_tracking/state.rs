@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// What a client is told.
 #[derive(Debug)]
@@ -33,6 +33,8 @@ pub(super) struct State {
     pub statuses: BTreeMap<String, Vec<Value>>,
     /// By the run's uuid.
     pub artifacts: BTreeMap<String, Vec<Value>>,
+    /// By the run's uuid.
+    pub outputs: BTreeMap<String, Map<String, Value>>,
     /// By owner, project, kind and name.
     versions: HashMap<[String; 4], Value>,
     /// Token and user of impersonation.
@@ -49,6 +51,7 @@ impl Default for State {
             runs: Vec::new(),
             statuses: BTreeMap::new(),
             artifacts: BTreeMap::new(),
+            outputs: BTreeMap::new(),
             versions: HashMap::new(),
             given: ("run-token-1".to_owned(), "jane".to_owned()),
             accepted: Vec::new(),
@@ -69,6 +72,15 @@ impl State {
         let all = self.artifacts.entry(uuid.to_owned()).or_default();
         all.retain(|other| other["name"] != artifact["name"]);
         all.push(artifact);
+    }
+
+    /// As `RunDetailSerializer.validated_outputs`: merged when that is asked for, else in place of all.
+    pub fn set_outputs(&mut self, uuid: &str, given: &Map<String, Value>, merge: bool) {
+        let outputs = self.outputs.entry(uuid.to_owned()).or_default();
+        if !merge {
+            outputs.clear();
+        }
+        outputs.extend(given.clone());
     }
 
     pub fn add_version(&mut self, key: [&str; 4], version: Value) {

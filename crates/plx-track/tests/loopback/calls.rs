@@ -69,6 +69,28 @@ async fn statuses_and_lineage_are_posted_and_lineage_is_read_back() {
 }
 
 #[tokio::test]
+async fn outputs_are_merged_with_those_that_are_there() {
+    let api = FakeTracking::start().await;
+    api.accept("Token hunter2");
+    let client = client(&api);
+    for outputs in [json!({ "loss": 1.5, "acc": null }), json!({ "loss": 0.25 })] {
+        client.merge_outputs(&run(), outputs.as_object().unwrap()).await.unwrap();
+    }
+    assert_eq!(api.outputs(R), json!({ "loss": 0.25, "acc": null }));
+    let call = &api.calls()[0];
+    assert_eq!(
+        (call.method.as_str(), call.path.as_str()),
+        ("PATCH", &*format!("/api/v1/owner/project/runs/{R}"))
+    );
+    assert_eq!(call.text, r#"{"outputs":{"loss":1.5,"acc":null},"merge":true}"#);
+    assert_eq!(call.header("authorization"), Some("Token hunter2"));
+
+    api.fail(R, 403, 1);
+    let refused = client.merge_outputs(&run(), &serde_json::Map::new()).await.unwrap_err();
+    assert!(refused.to_string().contains("HTTP 403"), "{refused}");
+}
+
+#[tokio::test]
 async fn a_name_that_means_something_in_a_query_is_found_among_all() {
     let api = FakeTracking::start().await;
     for n in 0..45 {
