@@ -5,5 +5,6 @@
 mod configuration;
 mod faults;
 mod kubernetes;
+mod logs;
 mod pod;
 mod signals;
