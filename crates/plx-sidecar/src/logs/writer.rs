@@ -156,6 +156,8 @@ impl Writer {
 
     async fn write(&mut self) {
         if self.batch.is_empty() {
+            // What failed was a part: the next pass asks for it again.
+            self.works();
             return;
         }
         let batch = std::mem::take(&mut self.batch);
