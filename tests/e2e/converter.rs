@@ -156,7 +156,10 @@ async fn a_dockerfile_and_the_sidecar() {
     };
     assert_eq!(said("polyaxon-main"), ["main"]);
     assert_eq!(said("polyaxon-init-auth"), ["Auth context initialized."]);
-    assert!(said("polyaxon-sidecar").iter().any(|line| line.contains("polyaxon-main terminated")), "{lines:#?}");
+    assert!(
+        said("polyaxon-sidecar").iter().any(|line| line.contains("polyaxon-main terminated")),
+        "{lines:#?}"
+    );
     assert_eq!(world.lineage("loss").await.path.as_deref(), Some("events/metric/loss.plx"));
 }
 

@@ -51,6 +51,16 @@ impl Layout {
         self.run(run).join("plxlogs")
     }
 
+    /// A pod's log in Polyaxon's form: the first part, or what follows as `POD.jsonl.0002`. What stands before `.jsonl` is
+    /// the pod's name: Polyaxon looks for it when it collects what nobody sent.
+    pub fn log_part(&self, run: &RunUuid, pod: &str, number: u32) -> PathBuf {
+        let folder = self.logs(run);
+        match number {
+            ..=1 => folder.join(format!("{pod}.jsonl")),
+            _ => folder.join(format!("{pod}.jsonl.{number:04}")),
+        }
+    }
+
     /// Runs that this run writes into beside its own.
     pub fn related_runs(&self) -> PathBuf {
         self.artifacts().join("_related_runs")
@@ -82,5 +92,8 @@ mod tests {
         let run = RunUuid::new("R").expect("a segment");
         assert_eq!(layout.outputs(&run), Path::new("/plx-context/artifacts/R/outputs"));
         assert_eq!(layout.fs_file(), Path::new("/plx-context/artifacts/.fs"));
+        let log = Path::new("/plx-context/artifacts/R/plxlogs");
+        assert_eq!(layout.log_part(&run, "p", 1), log.join("p.jsonl"));
+        assert_eq!(layout.log_part(&run, "p", 12), log.join("p.jsonl.0012"));
     }
 }

@@ -16,6 +16,7 @@ pub mod init;
 pub mod key;
 pub mod layout;
 pub mod lineage;
+pub mod logs;
 pub mod mode;
 pub mod network;
 pub mod operation;

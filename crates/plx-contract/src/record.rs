@@ -1,7 +1,8 @@
 //! The lines and bodies that Polyaxon reads back.
 
-use chrono::{DateTime, SecondsFormat, Timelike, Utc};
+use chrono::{DateTime, SecondsFormat, TimeZone, Timelike};
 use serde::Serialize;
+use std::fmt::Display;
 
 /// One line of `plxlogs/POD.jsonl` (`traceml/logging/schemas.py`, `V1Log`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -28,8 +29,11 @@ impl LogLine<'_> {
     }
 }
 
-/// A time as Python's `isoformat()` writes it: `+00:00`, six digits of fraction or none.
-pub fn isoformat(time: DateTime<Utc>) -> String {
+/// A time as Python's `isoformat()` writes it: with its offset as `+00:00`, six digits of fraction or none.
+pub fn isoformat<Z: TimeZone>(time: DateTime<Z>) -> String
+where
+    Z::Offset: Display,
+{
     let fraction = if time.nanosecond() / 1000 == 0 { SecondsFormat::Secs } else { SecondsFormat::Micros };
     time.to_rfc3339_opts(fraction, false)
 }
@@ -37,7 +41,7 @@ pub fn isoformat(time: DateTime<Utc>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use chrono::TimeZone;
+    use chrono::Utc;
 
     #[test]
     fn a_record_is_polyaxons_to_the_byte() {

@@ -1,6 +1,6 @@
 //! The pod's own cluster.
 
-use crate::KubeError;
+use crate::{KubeError, Pod};
 use plx_contract::Env;
 use plx_contract::credential::Files;
 use reqwest::Response;
@@ -84,6 +84,22 @@ impl<F: Files> Cluster<F> {
             404 => Ok(None),
             _ => Err(refused(path, response).await),
         }
+    }
+
+    /// Reads a pod of the namespace, by its status where nothing else is allowed; none when there is none.
+    ///
+    /// # Errors
+    /// When the server cannot be asked, refuses, or answers with something else.
+    pub async fn pod(&self, name: &str) -> Result<Option<Pod>, KubeError> {
+        let path = format!("/api/v1/namespaces/{}/pods/{name}", self.namespace);
+        let read = match self.get(&path).await {
+            Err(denied @ KubeError::Refused { status: 403, .. }) => {
+                self.get(&format!("{path}/status")).await.map_err(|_| denied)
+            }
+            read => read,
+        };
+        let no_pod = |_| KubeError::Refused { path, status: 200, said: "what came is no pod".to_owned() };
+        read?.map(serde_json::from_value).transpose().map_err(no_pod)
     }
 
     /// Asks, whatever the answer is; answer and body have come by then or it is an error.

@@ -6,12 +6,14 @@
 
 //!
 //! [`Feed`] follows the own pod, and [`End::of`] says whether its main container has ended for good.
+//! [`log::Follower`] follows the log of one of its containers.
 
 mod cluster;
 mod end;
 mod error;
 mod feed;
 mod lines;
+pub mod log;
 mod pace;
 pub mod pod;
 mod watch;
@@ -20,5 +22,5 @@ pub use cluster::{Cluster, operation_path};
 pub use end::End;
 pub use error::KubeError;
 pub use feed::{Feed, News};
-pub use pace::Pace;
+pub use pace::{LogPace, Pace};
 pub use pod::Pod;

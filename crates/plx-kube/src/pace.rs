@@ -47,6 +47,45 @@ impl Pace {
     }
 }
 
+/// The waits of a [`crate::log::Follower`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogPace {
+    /// For an answer to begin.
+    pub answer: Duration,
+    /// A log that says nothing for so long is opened anew: its connection may be dead, or its container only quiet.
+    pub silence: Duration,
+    /// So long a stream is kept at most.
+    pub stream: Duration,
+    /// Until a container that has not started is looked at again, or one that may be started again.
+    pub poll: Duration,
+    /// Between a stream's end and the next look, and after the first failure; from then on pauses double.
+    pub first_pause: Duration,
+    /// The longest pause after a failure, also when the server asks for a longer one.
+    pub longest_pause: Duration,
+    /// The longest of all pauses from the moment on that somebody waits for the end.
+    pub hurried_pause: Duration,
+}
+
+impl LogPace {
+    /// As in a cluster, with so much time between two looks at a container that does not run.
+    pub fn polling(every: Duration) -> Self {
+        Self {
+            answer: Duration::from_secs(10),
+            silence: Duration::from_secs(60),
+            stream: Duration::from_secs(3600),
+            poll: every.max(Duration::from_secs(1)),
+            first_pause: Duration::from_millis(500),
+            longest_pause: Duration::from_secs(30),
+            hurried_pause: Duration::from_millis(250),
+        }
+    }
+
+    /// Pauses after failures.
+    pub(crate) fn pauses(self) -> Pauses {
+        Pauses::new(self.first_pause, self.longest_pause)
+    }
+}
+
 /// Growing pauses, with a jitter so that the sidecars of a cluster do not come back all at once.
 #[derive(Debug)]
 pub(crate) struct Pauses {

@@ -49,6 +49,9 @@ pub struct Metadata {
 pub struct Spec {
     /// `Always`, `OnFailure` or `Never`.
     pub restart_policy: Option<String>,
+    /// Where it runs.
+    #[serde(deserialize_with = "or_empty")]
+    pub node_name: String,
     /// Between SIGTERM and SIGKILL, in seconds.
     pub termination_grace_period_seconds: Option<u64>,
     /// The containers.
@@ -98,6 +101,12 @@ pub struct ContainerStatus {
     /// What it does now.
     #[serde(deserialize_with = "or_empty")]
     pub state: State,
+    /// What became of it before it was started again, or before it waits to be.
+    #[serde(deserialize_with = "or_empty")]
+    pub last_state: State,
+    /// How often it was started again.
+    #[serde(deserialize_with = "or_empty")]
+    pub restart_count: u32,
 }
 
 /// What a container does: one of the three is there.

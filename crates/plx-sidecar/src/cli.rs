@@ -35,8 +35,8 @@ pub struct Args {
     /// What an end with something left unstored means: `report` exits 0, `fail` exits 75.
     #[arg(long, value_enum, default_value = "report")]
     pub on_incomplete: OnIncomplete,
-    /// Logs from Kubernetes: not collected by this version.
-    #[arg(long, hide = true)]
+    /// Collects the logs of all containers of the pod, from Kubernetes into plxlogs/POD.jsonl.
+    #[arg(long)]
     pub monitor_logs: bool,
     /// The pod's spec: not collected by this version.
     #[arg(long, hide = true)]

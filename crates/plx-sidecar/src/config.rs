@@ -43,6 +43,8 @@ pub struct Config {
     pub grace: Option<Duration>,
     /// For the last pass, when nobody sent SIGTERM.
     pub finish: Duration,
+    /// The logs of the pod's containers are collected.
+    pub monitor_logs: bool,
     /// What an incomplete end means.
     pub on_incomplete: OnIncomplete,
     /// Memory of all transfer buffers, when it is set by hand.
@@ -61,10 +63,8 @@ impl Config {
     /// # Errors
     /// When the run, the pod or the store is not named, or a value cannot be used.
     pub fn load(args: &Args, env: &impl Env) -> Result<Self, SidecarError> {
-        for (given, flag) in [(args.monitor_logs, "--monitor-logs"), (args.monitor_spec, "--monitor-spec")] {
-            if given {
-                tracing::warn!("{flag}: this version collects neither logs nor spec from Kubernetes");
-            }
+        if args.monitor_spec {
+            tracing::warn!("--monitor-spec: this version does not collect the spec from Kubernetes");
         }
         let missing = |key| SidecarError::Missing { key };
         let pod = env.non_empty(env::POD_ID).ok_or(missing(env::POD_ID))?;
@@ -86,6 +86,7 @@ impl Config {
             main_marker: args.main_marker.clone(),
             grace: seconds(args.grace_period, env::GRACE_SECONDS)?,
             finish: seconds(args.finish_timeout, env::FINISH_SECONDS)?.unwrap_or(DEFAULT_FINISH),
+            monitor_logs: args.monitor_logs,
             on_incomplete: args.on_incomplete,
             buffer_bytes: env::number(env, env::BUFFER_BYTES)?,
         })

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// More than two ticks of the clock that file systems take their times from.
-const SETTLE: Duration = Duration::from_millis(30);
+pub(crate) const SETTLE: Duration = Duration::from_millis(30);
 /// Between two passes of the end that did not settle it.
 const BREATH: Duration = Duration::from_millis(500);
 /// The same after several.

@@ -3,13 +3,14 @@
 //!
 //! A pass is scan, plan, apply, and a commit of only what landed ([`pass`]). The end is a state of its own
 //! ([`supervise`]): SIGTERM starts its clock, main's absence starts the last pass, and the report says what did not
-//! reach the store.
+//! reach the store. Logs are collected beside it ([`logs`]) and are files to a pass like all others.
 
 mod cli;
 mod config;
 mod error;
 pub mod finish;
 pub mod intervals;
+pub mod logs;
 pub mod main_container;
 pub mod pass;
 pub mod pod_status;

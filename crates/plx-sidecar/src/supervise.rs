@@ -4,6 +4,7 @@
 //! checkpoint. So it starts the clock, and passes go on until main is gone by any other sign, or time is up. Where no
 //! other sign can come, a short quiet spell after SIGTERM is the sign.
 
+use crate::logs::Logs;
 use crate::main_container::{Gone, MainContainer, Marker, Process, Signs};
 use crate::pass::Passes;
 use crate::pod_status::PodStatus;
@@ -66,7 +67,8 @@ pub async fn run(config: Config, env: &impl SharedEnv, stop: Stop) -> Result<Rep
     tracing::info!("run {} of pod {} to {remote}/{}", config.run.uuid, config.pod, config.run.uuid);
     let summaries = Summaries::start(&config, env, &DiskFiles);
     let mut passes = passes(&config, remote).with_summaries(summaries);
-    Ok(supervise(&config, &mut passes, signs, grace, stop).await)
+    let logs = if config.monitor_logs { Logs::follow(&config, env) } else { None };
+    Ok(supervise(&config, &mut passes, signs, logs, grace, stop).await)
 }
 
 /// Passes into a store, with the journal of this pod, or what init left.
@@ -82,6 +84,7 @@ pub async fn supervise(
     config: &Config,
     passes: &mut Passes,
     mut main: Signs,
+    logs: Option<Logs>,
     grace: watch::Receiver<Duration>,
     stop: Stop,
 ) -> Report {
@@ -111,8 +114,15 @@ pub async fn supervise(
                 ticks = Some(every(TERMINATING_PERIOD));
             }
             Event::Tick => {
+                // Where quiet is the sign of main's end, a part of the logs must not break it. They come at the end.
+                let part = logs.as_ref().filter(|_| !terminating || main.can_tell());
                 let report = {
-                    let pass = passes.run(Patience::PASS, &hard);
+                    let pass = async {
+                        if let Some(logs) = part {
+                            logs.publish(false).await;
+                        }
+                        passes.run(Patience::PASS, &hard).await
+                    };
                     tokio::pin!(pass);
                     // A pass into a store that does not answer is long: the last pass's clock must not wait for it.
                     tokio::select! {
@@ -134,6 +144,18 @@ pub async fn supervise(
     tracing::info!("{}", words(&ended));
     if !terminating {
         clocks.spawn(expire(config.finish, hard.clone()));
+    }
+    if let Some(logs) = logs {
+        let last = logs.finish(&config.container, matches!(ended, Ended::Main(_)), &hard);
+        match ended {
+            Ended::OutOfTime => {
+                let left = margin(*grace.borrow()) / 4;
+                if tokio::time::timeout(left, last).await.is_err() {
+                    tracing::warn!("the last lines of the logs could not be written in time");
+                }
+            }
+            _ => last.await,
+        }
     }
     // Out of time, one more look says what is missing; a disk that hangs must not cost the report.
     let look = finish::finish(passes, &hard);

@@ -146,6 +146,57 @@ async fn a_watch_goes_on_while_things_change_and_can_be_cut_in_the_middle_of_a_l
 }
 
 #[tokio::test]
+async fn logs_are_of_a_start_and_begin_at_a_second() {
+    const SECOND: i64 = 1_000_000_000;
+    let kube = FakeKube::start().await;
+    kube.start_pod("pod-1", "OnFailure");
+    let asker = Asker::of(&kube);
+    let log = async |query: &str| {
+        let response = asker.ask(&format!("{PODS}/pod-1/log?container=polyaxon-main{query}")).await.unwrap();
+        (response.status().as_u16(), response.text().await.unwrap())
+    };
+    kube.print("pod-1", FakeKube::MAIN, SECOND, "a");
+    kube.print("pod-1", FakeKube::MAIN, 2 * SECOND + 5, "b");
+    kube.print_without_end("pod-1", FakeKube::MAIN, 3 * SECOND + 500_000_000, "c");
+    let all = "1970-01-01T00:00:01Z a\n1970-01-01T00:00:02.000000005Z b\n1970-01-01T00:00:03.500Z c";
+    assert_eq!(log("&timestamps=true").await, (200, all.to_owned()));
+    // A fraction of a second does not count.
+    assert_eq!(log("&sinceTime=1970-01-01T00:00:02.9Z").await, (200, "b\nc".to_owned()));
+    let (status, said) = log("&previous=true").await;
+    assert!(status == 400 && said.contains("previous terminated container"), "{said}");
+    kube.main_ended("pod-1", 1, "Error");
+    assert_eq!(log("&follow=true").await, (200, "a\nb\nc".to_owned()));
+    kube.main_runs("pod-1");
+    kube.print("pod-1", FakeKube::MAIN, 9 * SECOND, "d");
+    assert_eq!((log("&previous=true").await.1, log("").await.1), ("a\nb\nc".to_owned(), "d\n".to_owned()));
+    kube.rotate_log("pod-1", FakeKube::MAIN, 0);
+    assert_eq!(log("").await, (200, String::new()));
+    let other = asker.ask(&format!("{PODS}/pod-1/log?container=nobody")).await.unwrap();
+    assert_eq!(other.status(), 400);
+    kube.deny("get", "pods/log");
+    assert_eq!(log("").await.0, 403);
+}
+
+#[tokio::test]
+async fn a_log_that_is_followed_goes_on_until_it_is_cut() {
+    let kube = FakeKube::start().await;
+    kube.start_pod("pod-1", "Never");
+    let asker = Asker::of(&kube);
+    let follow = format!("{PODS}/pod-1/log?container=polyaxon-main&follow=true");
+    let mut response = asker.ask(&follow).await.unwrap();
+    for line in ["first", "second"] {
+        kube.print("pod-1", FakeKube::MAIN, 1, line);
+        assert_eq!(response.chunk().await.unwrap().unwrap(), format!("{line}\n"));
+    }
+    kube.cut_logs();
+    assert!(response.chunk().await.is_err());
+    kube.cut_next_logs_after([8]);
+    let mut response = asker.ask(&follow).await.unwrap();
+    assert_eq!(response.chunk().await.unwrap().unwrap(), "first\nse");
+    assert!(response.chunk().await.is_err());
+}
+
+#[tokio::test]
 async fn it_fails_on_demand() {
     let kube = FakeKube::start().await;
     kube.start_pod("pod-1", "Never");

@@ -68,6 +68,7 @@ impl World {
             main_marker: None,
             grace: None,
             finish: Duration::from_secs(1800),
+            monitor_logs: false,
             on_incomplete: OnIncomplete::Report,
             buffer_bytes: None,
         };
@@ -140,7 +141,9 @@ impl World {
     /// Starts a sidecar whose pod says how much time it has.
     pub fn start_given(&self, signs: Signs, grace: watch::Receiver<Duration>) -> JoinHandle<Report> {
         let (config, stop, mut passes) = (self.config.clone(), self.stop.clone(), self.passes());
-        tokio::spawn(async move { supervise::supervise(&config, &mut passes, signs, grace, stop).await })
+        tokio::spawn(
+            async move { supervise::supervise(&config, &mut passes, signs, None, grace, stop).await },
+        )
     }
 
     /// Waits until the store was asked that; fails, in place of waiting for ever, when it never is.

@@ -12,20 +12,20 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::time::{Instant, interval, timeout};
 
-const POD: &str = "pod-1";
+pub const POD: &str = "pod-1";
 /// No end takes as long as this, not even in a black hole: a watch's bound, an answer's, and what is slow on a busy machine.
 const BOUND: Duration = Duration::from_secs(60);
-const OFTEN: [&str; 2] = ["--sync-interval=1", "--sleep-interval=1"];
+pub const OFTEN: [&str; 2] = ["--sync-interval=1", "--sleep-interval=1"];
 
-struct World {
-    kube: FakeKube,
+pub struct World {
+    pub kube: FakeKube,
     folder: TempDir,
     env: BTreeMap<String, String>,
 }
 
 impl World {
     /// A pod whose main container runs.
-    async fn new(restart_policy: &str) -> Self {
+    pub async fn new(restart_policy: &str) -> Self {
         let kube = FakeKube::start().await;
         kube.start_pod(POD, restart_policy);
         let folder = tempfile::tempdir().unwrap();
@@ -47,20 +47,20 @@ impl World {
         Self { kube, folder, env }
     }
 
-    fn run(&self, name: &str) -> PathBuf {
+    pub fn run(&self, name: &str) -> PathBuf {
         self.folder.path().join("artifacts").join(RUN).join(name)
     }
 
-    fn stored(&self, name: &str) -> PathBuf {
+    pub fn stored(&self, name: &str) -> PathBuf {
         self.folder.path().join("store").join(RUN).join(name)
     }
 
-    fn write(&self, name: &str) {
+    pub fn write(&self, name: &str) {
         fs::create_dir_all(self.run(name).parent().unwrap()).unwrap();
         fs::write(self.run(name), name).unwrap();
     }
 
-    fn start(&self, args: &[&str]) -> Sidecar {
+    pub fn start(&self, args: &[&str]) -> Sidecar {
         Sidecar::start(args, &self.env, vec![self.folder.path().to_owned()])
     }
 
@@ -87,7 +87,7 @@ impl World {
     }
 
     /// Waits for the end: all is stored, it is none of our failures, and it is said how main ended.
-    async fn ends(&self, sidecar: Sidecar, words: &str) -> Ended {
+    pub async fn ends(&self, sidecar: Sidecar, words: &str) -> Ended {
         let ended = within("its end", sidecar.end()).await;
         assert_eq!((ended.code, &ended.report["class"]), (Some(0), &json!("done")), "{ended:?}");
         assert!(ended.stderr.contains(words), "{words:?} in {}", ended.stderr);
@@ -98,7 +98,7 @@ impl World {
 }
 
 /// Waits no longer than anything takes.
-async fn within<T>(what: &str, waited: impl Future<Output = T>) -> T {
+pub async fn within<T>(what: &str, waited: impl Future<Output = T>) -> T {
     timeout(BOUND, waited).await.unwrap_or_else(|_| panic!("no {what} in {BOUND:?}"))
 }
 

@@ -5,6 +5,7 @@
 mod configuration;
 mod faults;
 mod kubernetes;
+mod logs;
 mod pod;
 mod signals;
 mod summaries;

@@ -6,6 +6,7 @@ use http::HeaderValue;
 use http::header::RETRY_AFTER;
 use serde_json::{Value, json};
 
+use super::logs::LogStream;
 use super::state::State;
 use super::stream::Stream;
 use super::{FakeKube, KubeFault, SeenKube, Shared};
@@ -38,6 +39,10 @@ pub(super) fn answer(shared: &Arc<Shared>, seen: &SeenKube, fault: Option<KubeFa
     }
     match (verb, resource) {
         ("get", "pods" | "pods/status") => one(&state, seen),
+        ("get", "pods/log") => {
+            drop(state);
+            LogStream::open(shared, seen)
+        }
         ("list", "pods") => match selected(seen) {
             Ok(name) => list(&state, seen, name),
             Err(wrong) => status(400, "BadRequest", wrong),

@@ -2,6 +2,7 @@
 
 mod account;
 mod api;
+mod logs;
 mod pods;
 mod seen;
 mod state;
@@ -28,6 +29,7 @@ use crate::{Times, TlsFront};
 /// |---|---|
 /// | `GET /pods/P`, `GET /pods/P/status` | the pod |
 /// | `GET /pods[?fieldSelector=metadata.name=P]` | a list, with the version that a watch goes on from |
+/// | `GET /pods/P/log?container=C[&timestamps][&follow][&previous][&sinceTime=T]` | its lines, while it runs; 400 before it starts |
 /// | `GET /pods?watch=true&resourceVersion=…` | each change since then as a line, until `timeoutSeconds` are over |
 ///
 /// Without a token that it knows the answer is 401, without the right it is 403, both as a `Status`; a version that it has
@@ -111,7 +113,7 @@ impl FakeKube {
         lock(&self.shared.state).token = token;
     }
 
-    /// Takes a right away: a verb (`get`, `list`, `watch`) on a resource (`pods`, `pods/status`); `*` is any.
+    /// Takes a right away: a verb (`get`, `list`, `watch`) on a resource (`pods`, `pods/status`, `pods/log`); `*` is any.
     pub fn deny(&self, verb: &str, resource: &str) {
         lock(&self.shared.state).denied.push((verb.to_owned(), resource.to_owned()));
     }
@@ -121,7 +123,7 @@ impl FakeKube {
         lock(&self.shared.state).denied.clear();
     }
 
-    /// Calls of a verb, `*` for any, fail so and so often.
+    /// Calls of a verb, `*` for any, or of a verb and a resource, as `get pods/log`, fail so and so often.
     pub fn fail(&self, verb: &str, fault: KubeFault, times: Times) {
         lock(&self.shared.state).fail(verb, fault, times);
     }
@@ -189,6 +191,39 @@ impl FakeKube {
         self.change_pod(name, |pod| pods::phase(pod, phase, reason, message));
     }
 
+    /// What tells a pod from another of its name.
+    pub fn uid(&self, name: &str) -> String {
+        let state = lock(&self.shared.state);
+        let pod = state.pods.get(name).expect("a pod that is there");
+        pod["metadata"]["uid"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// A container prints a line at that time, in nanoseconds.
+    pub fn print(&self, pod: &str, container: &str, at: i64, line: impl AsRef<[u8]>) {
+        let line = [line.as_ref(), b"\n"].concat();
+        self.tell(|state| state.print(pod, container, at, &line));
+    }
+
+    /// A container prints a last line and does not end it.
+    pub fn print_without_end(&self, pod: &str, container: &str, at: i64, line: impl AsRef<[u8]>) {
+        self.tell(|state| state.print(pod, container, at, line.as_ref()));
+    }
+
+    /// Of all that a container printed so many lines are left. What follows its log now has seen them.
+    pub fn rotate_log(&self, pod: &str, container: &str, keep: usize) {
+        self.tell(|state| state.rotate_log(pod, container, keep));
+    }
+
+    /// Cuts all open logs.
+    pub fn cut_logs(&self) {
+        self.tell(|state| state.logs.cuts += 1);
+    }
+
+    /// Cuts the next answers with logs, one after the other, after so many bytes each.
+    pub fn cut_next_logs_after(&self, bytes: impl IntoIterator<Item = usize>) {
+        self.tell(|state| state.logs.limits.extend(bytes));
+    }
+
     /// Somebody asked for its deletion: it is there until its containers have ended.
     pub fn deletion_began(&self, name: &str) {
         self.change_pod(name, pods::deletion_began);
@@ -241,7 +276,7 @@ async fn handle(shared: Arc<Shared>, request: Request) -> Result<Response, Reset
     let id = seen.id;
     lock(&shared.log).push(seen.clone());
     shared.logged.send_modify(|count| *count += 1);
-    let fault = lock(&shared.state).fault(seen.verb);
+    let fault = lock(&shared.state).fault(&seen);
     match fault {
         Some(KubeFault::Reset) => return Err(Reset),
         // Longer than anybody waits; the server's end ends it.

@@ -68,7 +68,11 @@ impl SeenKube {
         self.query.iter().find(|(have, _)| have == name).map(|(_, value)| value.as_str())
     }
 
-    pub(super) fn is(&self, verb: &str) -> bool {
-        verb == "*" || self.verb == verb
+    /// Whether it is a call of that verb, `*` for any, or of a verb and a resource, as `get pods/log`.
+    pub(super) fn is(&self, call: &str) -> bool {
+        match call.split_once(' ') {
+            Some((verb, resource)) => self.verb == verb && self.resource == resource,
+            None => call == "*" || self.verb == call,
+        }
     }
 }

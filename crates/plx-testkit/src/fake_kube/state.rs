@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::KubeFault;
+use super::logs::Logs;
+use super::{KubeFault, SeenKube};
 use crate::Times;
 
 /// Of something that was there before.
@@ -25,6 +26,7 @@ pub(super) struct State {
     pub denied: Vec<(String, String)>,
     pub cuts: u64,
     pub holes: u64,
+    pub logs: Logs,
     in_hole: bool,
     /// Verb, how, how often, and how often it could have been so far.
     failing: Vec<(String, KubeFault, Times, u64)>,
@@ -52,6 +54,7 @@ impl State {
             denied: Vec::new(),
             cuts: 0,
             holes: 0,
+            logs: Logs::default(),
             in_hole: false,
             failing: Vec::new(),
         }
@@ -129,14 +132,14 @@ impl State {
         self.failing.clear();
     }
 
-    /// How a call of that verb fails.
-    pub(super) fn fault(&mut self, verb: &str) -> Option<KubeFault> {
+    /// How a call fails.
+    pub(super) fn fault(&mut self, seen: &SeenKube) -> Option<KubeFault> {
         if self.in_hole {
             return Some(KubeFault::Silence);
         }
-        let of_verb = self.failing.iter_mut().filter(|(of, ..)| of == "*" || of == verb);
+        let of_call = self.failing.iter_mut().filter(|(of, ..)| seen.is(of));
         let mut found = None;
-        for (_, fault, times, matched) in of_verb {
+        for (_, fault, times, matched) in of_call {
             *matched += 1;
             if times.applies(*matched) {
                 found.get_or_insert(*fault);

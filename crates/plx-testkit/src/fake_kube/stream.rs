@@ -21,7 +21,7 @@ use crate::http_server::{Reset, Response, boxed, lock};
 /// Of a watch that asks for no time of its own; the real one takes half an hour or more.
 const LONG: u64 = 1800;
 /// Until what was written has gone out, before the connection is reset behind it.
-const ON_ITS_WAY: Duration = Duration::from_millis(20);
+pub(super) const ON_ITS_WAY: Duration = Duration::from_millis(20);
 
 pub(super) struct Stream {
     shared: Arc<Shared>,
