@@ -132,6 +132,11 @@ impl Journal {
         self.files.keys()
     }
 
+    /// Whether this run has sent the file before, in whatever state.
+    pub fn has_sent(&self, key: &RelPath) -> bool {
+        self.files.get(key).is_some_and(|entry| matches!(entry.known, Known::Stored { .. }))
+    }
+
     /// Records that a file is in the store in this state.
     ///
     /// `stat` is what `fstat` of the open file said, the same before and after the read. `read_began_ns` is the wall

@@ -66,24 +66,40 @@ pub async fn finish(passes: &mut Passes, hard: &CancellationToken) -> PassReport
     }
 }
 
+fn tenths_of(seconds: f64) -> f64 {
+    (seconds * 10.0).round() / 10.0
+}
+
 /// Keys that are named in the report; the rest is counted.
 const NAMED: usize = 50;
 
 /// The report of the whole run.
-pub fn report(passes: &Passes, last: &PassReport, on_incomplete: OnIncomplete, out_of_time: bool) -> Report {
-    let totals = passes.totals();
+pub fn report(
+    passes: &mut Passes,
+    last: &PassReport,
+    on_incomplete: OnIncomplete,
+    out_of_time: bool,
+) -> Report {
+    let totals = passes.close();
     let stored = format!(
-        "{} files in the store; {} uploads ({}) in {} passes",
+        "{} files in the store; {} uploads ({}, {} of them again) in {} passes and {} requests, the store at most {:.1} s behind",
         passes.stored(),
         totals.stored,
         HumanBytes(totals.bytes),
-        totals.passes
+        HumanBytes(totals.again),
+        totals.passes,
+        totals.requests,
+        totals.behind,
     );
     let mut details = vec![
         ("stored", json!(passes.stored())),
         ("uploads", json!(totals.stored)),
         ("bytes", json!(totals.bytes)),
+        ("again", json!(totals.again)),
         ("passes", json!(totals.passes)),
+        ("requests", json!(totals.requests)),
+        ("behind", json!(totals.behind)),
+        ("behind_mean", json!(tenths_of(totals.behind_mean))),
         ("deleted", json!(totals.deleted)),
     ];
     let unstored = last.waiting.len() + last.unstorable.len();

@@ -1,7 +1,13 @@
 //! One pass: scan, plan, apply, and a commit of only what landed.
 
+mod record;
+mod report;
+
+pub use record::RECORD;
+pub use report::{PassReport, Totals, Waiting};
+
+use crate::Config;
 use crate::summaries::Summaries;
-use indicatif::HumanBytes;
 use plx_contract::{Layout, RelPath, run::RunUuid};
 use plx_journal::{
     Changes, Delete, HoldReason, Journal, JournalError, ProblemKind, Put, Root, ScanRules, Seen, scan,
@@ -9,89 +15,14 @@ use plx_journal::{
 use plx_transfer::{
     Ended, Engine, Patience, Remote, TransferError, Upload, make_folders, remove, remove_folders, upload,
 };
+use record::Record;
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::time::Duration;
+use std::time::SystemTime;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// Keys that are named one by one in the log of a pass; the rest is counted.
 const NAMED: usize = 10;
-
-/// What keeps a file from the store.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Waiting {
-    /// It changed while it was read.
-    Changing,
-    /// Its upload, or something that stands in its way, failed; the text says how.
-    Failed {
-        /// One line.
-        why: String,
-        /// Whether the same try can succeed a little later.
-        may_pass: bool,
-    },
-}
-
-impl Waiting {
-    fn failed(error: &TransferError) -> Self {
-        Self::Failed { why: plx_runtime::Failure::from(error.clone()).message, may_pass: error.may_pass() }
-    }
-
-    /// The reason as text.
-    pub fn why(&self) -> &str {
-        match self {
-            Self::Changing => "it keeps changing",
-            Self::Failed { why, .. } => why,
-        }
-    }
-}
-
-/// What one pass did.
-#[derive(Debug, Clone, Default)]
-pub struct PassReport {
-    /// Files seen.
-    pub seen: usize,
-    /// Files stored.
-    pub stored: u64,
-    /// Their bytes.
-    pub bytes: u64,
-    /// Objects deleted.
-    pub deleted: u64,
-    /// Files that were gone when their turn came. One that was renamed has a name that this pass has not seen.
-    pub vanished: u64,
-    /// Deletes held back, in words.
-    pub held: Option<String>,
-    /// What is not in the store as it is on disk, by key.
-    pub waiting: BTreeMap<RelPath, Waiting>,
-    /// Files that no store can hold, or that cannot be read, in words.
-    pub unstorable: Vec<String>,
-    /// How long it took.
-    pub took: Duration,
-}
-
-impl PassReport {
-    /// True when disk and store agree as far as this pass could see.
-    pub fn is_settled(&self) -> bool {
-        self.is_quiet() && self.held.is_none()
-    }
-
-    /// True when nothing was done and nothing is left to do but deletes that are held back.
-    pub fn is_quiet(&self) -> bool {
-        self.stored == 0 && self.deleted == 0 && self.vanished == 0 && self.waiting.is_empty()
-    }
-}
-
-/// All passes so far.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Totals {
-    /// Passes.
-    pub passes: u64,
-    /// Files stored, each version counted.
-    pub stored: u64,
-    /// Their bytes.
-    pub bytes: u64,
-    /// Objects deleted.
-    pub deleted: u64,
-}
 
 /// What passes need, and remember from one to the next.
 pub struct Passes {
@@ -103,21 +34,23 @@ pub struct Passes {
     warned: HashSet<String>,
     waiting: BTreeMap<RelPath, Waiting>,
     totals: Totals,
+    record: Record,
     summaries: Summaries,
 }
 
 impl Passes {
     /// Passes of one run into one store.
-    pub fn new(engine: Engine, remote: Remote, layout: Layout, run: RunUuid, journal: Journal) -> Self {
+    pub fn new(engine: Engine, remote: Remote, config: &Config, journal: Journal) -> Self {
         Self {
             engine,
             remote,
-            layout,
-            run,
+            layout: config.layout.clone(),
+            run: config.run.uuid.clone(),
             journal,
             warned: HashSet::new(),
             waiting: BTreeMap::new(),
             totals: Totals::default(),
+            record: Record::of(&config.layout.own_state(&config.pod)),
             summaries: Summaries::default(),
         }
     }
@@ -137,6 +70,14 @@ impl Passes {
         self.totals
     }
 
+    /// Writes down what all passes come to: nothing follows them.
+    pub fn close(&mut self) -> Totals {
+        if let Err(error) = self.record.totals(&self.totals) {
+            self.warn_once(format!("write down the passes' totals: {error}"));
+        }
+        self.totals
+    }
+
     /// Files of this run that the store holds now, as far as this pod knows.
     pub fn stored(&self) -> usize {
         self.journal.stored().count()
@@ -149,7 +90,8 @@ impl Passes {
 
     /// Runs one pass. `hard` ends it early; what was not reached is then waiting.
     pub async fn run(&mut self, patience: Patience, hard: &CancellationToken) -> PassReport {
-        let started = Instant::now();
+        let (started, began) = (Instant::now(), SystemTime::now());
+        let before = (self.engine.progress().bytes(), self.engine.progress().requests());
         let (seen, unread) = self.scan().await;
         for problem in &seen.problems {
             self.warn_once(problem.to_string());
@@ -158,7 +100,8 @@ impl Passes {
         let unstorable =
             |kind| matches!(kind, ProblemKind::Name | ProblemKind::Unreadable | ProblemKind::Duplicate);
         let changes = self.journal.plan(&seen);
-        let mut report = PassReport { seen: seen.files.len(), ..PassReport::default() };
+        let changed = changes.puts.len() + changes.deletes.len() + changes.blocking.len();
+        let mut report = PassReport { seen: seen.files.len(), changed, ..PassReport::default() };
         report.unstorable = seen
             .problems
             .iter()
@@ -186,10 +129,14 @@ impl Passes {
         self.committed("flush the journal", |journal| journal.flush());
         self.summaries.look(&seen);
         report.took = started.elapsed();
-        self.totals.passes += 1;
-        self.totals.stored += report.stored;
-        self.totals.bytes += report.bytes;
-        self.totals.deleted += report.deleted;
+        let progress = self.engine.progress();
+        report.requests = progress.requests() - before.1;
+        // Parts of uploads that broke off; the rest of them was counted as their files landed.
+        report.again += (progress.bytes() - before.0).saturating_sub(report.bytes);
+        self.totals.add(&report);
+        if let Err(error) = self.record.pass(self.totals.passes, began, &report) {
+            self.warn_once(format!("write down a pass: {error}; the next are tried again"));
+        }
         self.tell(&report);
         report
     }
@@ -310,7 +257,12 @@ impl Passes {
         hard: &CancellationToken,
         report: &mut PassReport,
     ) {
-        let bases: HashMap<RelPath, _> = puts.iter().map(|put| (put.key.clone(), put.base.clone())).collect();
+        let mut bases = HashMap::with_capacity(puts.len());
+        for put in &puts {
+            // Until it lands.
+            report.was_behind(&put.stat);
+            bases.insert(put.key.clone(), put.base.clone());
+        }
         let jobs = puts
             .into_iter()
             .map(|put| Upload { key: put.key, path: put.path, size: put.stat.size })
@@ -329,6 +281,11 @@ impl Passes {
                 Ended::Landed { stat, read_began_ns } => {
                     report.stored += 1;
                     report.bytes += stat.size;
+                    let behind = report.was_behind(&stat);
+                    report.behind_in_all += behind;
+                    if journal.has_sent(&job.key) {
+                        report.again += stat.size;
+                    }
                     if let Some(base) = bases.get(&job.key)
                         && let Err(error) = journal.landed(&job.key, base, stat, read_began_ns)
                     {
@@ -427,16 +384,7 @@ impl Passes {
             tracing::warn!("and {} more", news.len() - NAMED);
         }
         let recovered = self.waiting.keys().filter(|key| !report.waiting.contains_key(*key)).count();
-        let line = format!(
-            "pass {}: {} files, {} stored ({}), {} deleted, {} waiting, {:.1} s",
-            self.totals.passes,
-            report.seen,
-            report.stored,
-            HumanBytes(report.bytes),
-            report.deleted,
-            report.waiting.len(),
-            report.took.as_secs_f64()
-        );
+        let line = format!("pass {}: {report}", self.totals.passes);
         if report.stored + report.deleted > 0 || !news.is_empty() || recovered > 0 {
             tracing::info!("{line}");
         } else {

@@ -76,7 +76,7 @@ pub fn passes(config: &Config, remote: Remote) -> Passes {
     let budget = config.buffer_bytes.map_or_else(|| Budget::for_limit(memory_limit(&DiskFiles)), Budget::new);
     let engine = Engine::new(Settings { budget, patience: Patience::PASS, ..Settings::default() });
     let journal = open_journal(config);
-    Passes::new(engine, remote, config.layout.clone(), config.run.uuid.clone(), journal)
+    Passes::new(engine, remote, config, journal)
 }
 
 /// The life of a sidecar, from its first tick to its report. `grace` is what the pod says; what is configured wins.

@@ -115,6 +115,7 @@ impl Engine {
         loop {
             let stopped = |last| TransferError::Stopped { at: at.to_owned(), last };
             let Some(turn) = self.pace.enter(stop).await else { return Err(stopped(last)) };
+            self.progress.asked();
             let before = moved.map(|moved| moved.load(Ordering::Relaxed));
             // Not cancel safe in general: each call leaves things so that it can be made again, or reports Stopped.
             let result = tokio::select! {

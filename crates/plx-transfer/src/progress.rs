@@ -16,6 +16,7 @@ pub struct Progress {
     bytes_planned: AtomicU64,
     objects: AtomicU64,
     bytes: AtomicU64,
+    requests: AtomicU64,
 }
 
 impl Progress {
@@ -29,6 +30,10 @@ impl Progress {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
+    pub(crate) fn asked(&self) {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+    }
+
     pub(crate) fn finished_one(&self) {
         self.objects.fetch_add(1, Ordering::Relaxed);
     }
@@ -36,6 +41,11 @@ impl Progress {
     /// Bytes moved so far, repeated ones included.
     pub fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Requests made so far, repeated ones included. The pages of one listing count once.
+    pub fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
     }
 
     /// Objects finished so far.

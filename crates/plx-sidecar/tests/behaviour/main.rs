@@ -8,6 +8,7 @@ mod end;
 mod failures;
 mod hand_over;
 mod log;
+mod passes;
 mod pod_status;
 mod schedule;
 mod summaries;
