@@ -137,6 +137,13 @@ impl Journal {
         self.files.get(key).is_some_and(|entry| matches!(entry.known, Known::Stored { .. }))
     }
 
+    /// Whether the store has a file in this state, as far as this run knows. Other runs' files are nobody's business.
+    pub fn has(&self, key: &RelPath, stat: &Stat) -> bool {
+        self.files.get(key).is_some_and(
+            |entry| matches!(entry.known, Known::Stored { stat: last, .. } if last.same_version(stat)),
+        )
+    }
+
     /// Records that a file is in the store in this state.
     ///
     /// `stat` is what `fstat` of the open file said, the same before and after the read. `read_began_ns` is the wall

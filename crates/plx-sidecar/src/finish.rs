@@ -24,9 +24,13 @@ const PERSISTENCE: Duration = Duration::from_secs(15);
 /// Passes that find only files which keep changing: somebody still writes, and main is gone.
 const RESTLESS: u32 = 20;
 
-/// Passes until everything is stored, nothing more can be, or `hard` says that time is up. Returns the last pass.
-pub async fn finish(passes: &mut Passes, hard: &CancellationToken) -> PassReport {
-    let (mut hopeless, mut restless) = (0, 0);
+/// Comparisons of disk and store that found a difference: somebody else changes what this run stores.
+const COMPARISONS: u32 = 3;
+
+/// Passes until everything is stored and a look at the store agrees, nothing more can be, or `hard` says that time is up.
+/// Once `asked` comes, time is short. Returns the last pass.
+pub async fn finish(passes: &mut Passes, asked: &CancellationToken, hard: &CancellationToken) -> PassReport {
+    let (mut hopeless, mut restless, mut compared) = (0, 0, 0);
     // What main wrote last has settled by then, and is not sent twice because its clock is coarse.
     tokio::select! {
         () = tokio::time::sleep(SETTLE) => {}
@@ -36,11 +40,19 @@ pub async fn finish(passes: &mut Passes, hard: &CancellationToken) -> PassReport
     let mut standing_since = Instant::now();
     loop {
         // A pass's patience, not more: one file that keeps failing must not hold a worker that others wait for.
-        let report = passes.run(Patience::PASS, hard).await;
-        if report.is_settled() && report.unstorable.is_empty() || hard.is_cancelled() {
+        let report = pass(passes, asked, hard).await;
+        if hard.is_cancelled() {
             return report;
         }
-        if report.stored + report.deleted + report.vanished > 0 {
+        if report.is_settled() && report.unstorable.is_empty() {
+            compared += 1;
+            if compared > COMPARISONS || passes.compare(hard).await == 0 {
+                return report;
+            }
+            continue;
+        }
+        let is_cut_off = report.waiting.values().any(|waiting| *waiting == Waiting::Unreached);
+        if report.stored + report.deleted + report.vanished > 0 || is_cut_off {
             // What was stored may have changed since: the next pass looks again, at once.
             (hopeless, restless, breath, standing_since) = (0, 0, BREATH, Instant::now());
             continue;
@@ -68,6 +80,28 @@ pub async fn finish(passes: &mut Passes, hard: &CancellationToken) -> PassReport
 
 fn tenths_of(seconds: f64) -> f64 {
     (seconds * 10.0).round() / 10.0
+}
+
+/// A pass that SIGTERM breaks off, so that the next can begin with what is worth most.
+pub(crate) async fn pass(
+    passes: &mut Passes,
+    asked: &CancellationToken,
+    hard: &CancellationToken,
+) -> PassReport {
+    if asked.is_cancelled() {
+        passes.hurry();
+        return passes.run(Patience::PASS, hard).await;
+    }
+    let broken_off = hard.child_token();
+    let pass = passes.run(Patience::PASS, &broken_off);
+    tokio::pin!(pass);
+    tokio::select! {
+        report = &mut pass => report,
+        () = asked.cancelled() => {
+            broken_off.cancel();
+            pass.await
+        }
+    }
 }
 
 /// Keys that are named in the report; the rest is counted.

@@ -2,6 +2,8 @@
 
 mod record;
 mod report;
+mod urgent;
+mod worth;
 
 pub use record::RECORD;
 pub use report::{PassReport, Totals, Waiting};
@@ -13,7 +15,8 @@ use plx_journal::{
     Changes, Delete, HoldReason, Journal, JournalError, ProblemKind, Put, Root, ScanRules, Seen, scan,
 };
 use plx_transfer::{
-    Ended, Engine, Patience, Remote, TransferError, Upload, make_folders, remove, remove_folders, upload,
+    Differing, Ended, Engine, Patience, Remote, TransferError, Upload, compare, make_folders, remove,
+    remove_folders, upload,
 };
 use record::Record;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -36,6 +39,8 @@ pub struct Passes {
     totals: Totals,
     record: Record,
     summaries: Summaries,
+    /// Time is short.
+    urgent: bool,
 }
 
 impl Passes {
@@ -52,7 +57,13 @@ impl Passes {
             totals: Totals::default(),
             record: Record::of(&config.layout.own_state(&config.pod)),
             summaries: Summaries::default(),
+            urgent: false,
         }
+    }
+
+    /// From now on time is short: what is worth most goes first.
+    pub fn hurry(&mut self) {
+        self.urgent = true;
     }
 
     /// The same, and after each pass somebody is told of the events it saw.
@@ -92,7 +103,7 @@ impl Passes {
     pub async fn run(&mut self, patience: Patience, hard: &CancellationToken) -> PassReport {
         let (started, began) = (Instant::now(), SystemTime::now());
         let before = (self.engine.progress().bytes(), self.engine.progress().requests());
-        let (seen, unread) = self.scan().await;
+        let (seen, unread) = look(&self.layout, &self.run).await;
         for problem in &seen.problems {
             self.warn_once(problem.to_string());
         }
@@ -125,7 +136,7 @@ impl Passes {
             report.held = Some(held);
         }
         let engine = self.engine.with_patience(patience);
-        self.apply(&engine, changes, hard, &mut report).await;
+        self.apply(&engine, changes, &seen, hard, &mut report).await;
         self.committed("flush the journal", |journal| journal.flush());
         self.summaries.look(&seen);
         report.took = started.elapsed();
@@ -141,43 +152,44 @@ impl Passes {
         report
     }
 
-    /// What is on disk, and what of it could not be looked at.
-    async fn scan(&mut self) -> (Seen, Vec<String>) {
-        let run = Root { dir: self.layout.run(&self.run), base: self.layout.artifacts() };
-        let related = self.layout.related_runs();
-        let rules = ScanRules { boundary: self.layout.artifacts(), skip_git: true };
-        let scanned = tokio::task::spawn_blocking(move || {
-            let mut roots = vec![run];
-            let mut unread = Vec::new();
-            // Runs that this one writes into beside its own; most have none.
-            match std::fs::read_dir(&related) {
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                Err(error) => unread.push(format!("read {}: {error}", related.display())),
-                Ok(entries) => {
-                    for entry in entries {
-                        match entry.and_then(|entry| Ok((entry.path(), entry.file_type()?))) {
-                            Ok((dir, kind)) if kind.is_dir() => {
-                                roots.push(Root { dir, base: related.clone() })
-                            }
-                            Ok(_) => {}
-                            Err(error) => unread.push(format!("read {}: {error}", related.display())),
-                        }
-                    }
-                }
+    /// Compares what this run stored and still has with what the store has; what differs is sent by the next pass. Returns
+    /// how many files that are.
+    pub async fn compare(&mut self, hard: &CancellationToken) -> usize {
+        let (seen, _) = look(&self.layout, &self.run).await;
+        let same = |key: &RelPath, stat| self.journal.has(key, stat);
+        let expected: BTreeMap<RelPath, u64> = seen
+            .files
+            .iter()
+            .filter(|(key, file)| same(key, &file.stat))
+            .map(|(key, file)| (key.clone(), file.stat.size))
+            .collect();
+        let engine = self.engine.with_patience(Patience::PASS);
+        let differing = match compare(&engine, &self.remote, expected, hard).await {
+            Ok(differing) => differing,
+            // It may put and not list. What it said of each upload stands.
+            Err(error) => {
+                self.warn_once(format!("the store could not be compared with the disk: {error}"));
+                return 0;
             }
-            (scan(&roots, &rules), unread)
-        })
-        .await;
-        scanned.unwrap_or_else(|error| {
-            // A panic of the walk. An empty scan would look as if everything were gone; without roots nothing is.
-            (Seen::default(), vec![format!("scan: {error}")])
-        })
+        };
+        for Differing { key, found } in differing.iter().take(NAMED) {
+            let is = found.map_or_else(|| "is not there".to_owned(), |size| format!("has {size} bytes"));
+            tracing::warn!("{key} was stored and {is} now; it is sent again");
+        }
+        if differing.len() > NAMED {
+            tracing::warn!("and {} more", differing.len() - NAMED);
+        }
+        for Differing { key, .. } in &differing {
+            self.committed("remember a difference", |journal| journal.removed(key));
+        }
+        differing.len()
     }
 
     async fn apply(
         &mut self,
         engine: &Engine,
         changes: Changes,
+        seen: &Seen,
         hard: &CancellationToken,
         report: &mut PassReport,
     ) {
@@ -195,9 +207,7 @@ impl Passes {
                 None => puts.push(put),
             }
         }
-        // Small files first: they are many, quick, and worth as much as large ones.
-        puts.sort_by_key(|put| put.stat.size);
-        self.store(engine, puts, hard, report).await;
+        self.store(engine, puts, seen, hard, report).await;
         self.delete(engine, changes.deletes, hard, report).await;
         self.remove_folders(changes.dir_deletes, report).await;
     }
@@ -253,7 +263,8 @@ impl Passes {
     async fn store(
         &mut self,
         engine: &Engine,
-        puts: Vec<Put>,
+        mut puts: Vec<Put>,
+        seen: &Seen,
         hard: &CancellationToken,
         report: &mut PassReport,
     ) {
@@ -263,20 +274,14 @@ impl Passes {
             report.was_behind(&put.stat);
             bases.insert(put.key.clone(), put.base.clone());
         }
-        let jobs = puts
-            .into_iter()
-            .map(|put| Upload { key: put.key, path: put.path, size: put.stat.size })
-            .collect::<Vec<_>>();
         // Whatever is not reported as ended is waiting: nothing gets lost between the two lists.
-        for job in &jobs {
-            report.waiting.insert(
-                job.key.clone(),
-                Waiting::Failed { why: "its upload did not end".to_owned(), may_pass: true },
-            );
+        for put in &puts {
+            let why = "its upload did not end".to_owned();
+            report.waiting.insert(put.key.clone(), Waiting::Failed { why, may_pass: true });
         }
         let mut uncommitted = Vec::new();
         let (journal, before) = (&mut self.journal, &self.waiting);
-        upload(engine, &self.remote, jobs, hard, |job, ended| {
+        let each = |job: Upload, ended: Ended| {
             let waiting = match ended {
                 Ended::Landed { stat, read_began_ns } => {
                     report.stored += 1;
@@ -303,14 +308,22 @@ impl Passes {
                 Ended::Failed(TransferError::Stopped { last: None, .. }) if before.contains_key(&job.key) => {
                     before.get(&job.key).cloned()
                 }
+                Ended::Failed(TransferError::Stopped { last: None, .. }) => Some(Waiting::Unreached),
                 Ended::Failed(error) => Some(Waiting::failed(&error)),
             };
             match waiting {
                 Some(waiting) => report.waiting.insert(job.key, waiting),
                 None => report.waiting.remove(&job.key),
             };
-        })
-        .await;
+        };
+        if self.urgent {
+            let newer = urgent::newer(&self.layout, &self.run, seen);
+            urgent::store(engine, &self.remote, puts, newer, hard, each).await;
+        } else {
+            // Small files first: they are many, quick, and worth as much as large ones.
+            puts.sort_by_key(|put| put.stat.size);
+            upload(engine, &self.remote, jobs(puts), hard, each).await;
+        }
         for error in uncommitted {
             self.not_committed("remember an upload", &error);
         }
@@ -374,7 +387,8 @@ impl Passes {
             .waiting
             .iter()
             .filter(|(key, waiting)| {
-                self.waiting.get(*key).is_none_or(|before| before.why() != waiting.why())
+                **waiting != Waiting::Unreached
+                    && self.waiting.get(*key).is_none_or(|before| before.why() != waiting.why())
             })
             .collect();
         for (key, waiting) in news.iter().take(NAMED) {
@@ -392,4 +406,39 @@ impl Passes {
         }
         self.waiting.clone_from(&report.waiting);
     }
+}
+
+/// What is on disk, and what of it could not be looked at.
+async fn look(layout: &Layout, run: &RunUuid) -> (Seen, Vec<String>) {
+    let run = Root { dir: layout.run(run), base: layout.artifacts() };
+    let related = layout.related_runs();
+    let rules = ScanRules { boundary: layout.artifacts(), skip_git: true };
+    let scanned = tokio::task::spawn_blocking(move || {
+        let mut roots = vec![run];
+        let mut unread = Vec::new();
+        // Runs that this one writes into beside its own; most have none.
+        match std::fs::read_dir(&related) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => unread.push(format!("read {}: {error}", related.display())),
+            Ok(entries) => {
+                for entry in entries {
+                    match entry.and_then(|entry| Ok((entry.path(), entry.file_type()?))) {
+                        Ok((dir, kind)) if kind.is_dir() => roots.push(Root { dir, base: related.clone() }),
+                        Ok(_) => {}
+                        Err(error) => unread.push(format!("read {}: {error}", related.display())),
+                    }
+                }
+            }
+        }
+        (scan(&roots, &rules), unread)
+    })
+    .await;
+    scanned.unwrap_or_else(|error| {
+        // A panic of the walk. An empty scan would look as if everything were gone; without roots nothing is.
+        (Seen::default(), vec![format!("scan: {error}")])
+    })
+}
+
+fn jobs(puts: Vec<Put>) -> Vec<Upload> {
+    puts.into_iter().map(|put| Upload { key: put.key, path: put.path, size: put.stat.size }).collect()
 }

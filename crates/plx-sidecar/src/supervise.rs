@@ -121,7 +121,7 @@ pub async fn supervise(
                         if let Some(logs) = part {
                             logs.publish(false).await;
                         }
-                        passes.run(Patience::PASS, &hard).await
+                        finish::pass(passes, &stop.asked, &hard).await
                     };
                     tokio::pin!(pass);
                     // A pass into a store that does not answer is long: the last pass's clock must not wait for it.
@@ -158,7 +158,7 @@ pub async fn supervise(
         }
     }
     // Out of time, one more look says what is missing; a disk that hangs must not cost the report.
-    let look = finish::finish(passes, &hard);
+    let look = finish::finish(passes, &stop.asked, &hard);
     let last = match ended {
         Ended::OutOfTime => {
             let left = margin(*grace.borrow()) / 2;

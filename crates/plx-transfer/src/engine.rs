@@ -65,6 +65,8 @@ pub struct Engine {
     pub(crate) budget: Budget,
     pub(crate) pace: Pace,
     pub(crate) patience: Patience,
+    /// No other file is begun once this comes.
+    pub(crate) enough: CancellationToken,
     progress: Arc<Progress>,
 }
 
@@ -77,6 +79,7 @@ impl Engine {
             budget: settings.budget,
             pace: Pace::new(workers),
             patience: settings.patience,
+            enough: CancellationToken::new(),
             progress: Arc::default(),
         }
     }
@@ -85,6 +88,18 @@ impl Engine {
     #[must_use]
     pub fn with_patience(&self, patience: Patience) -> Self {
         Self { patience, ..self.clone() }
+    }
+
+    /// The same engine with fewer objects at a time.
+    #[must_use]
+    pub fn with_workers(&self, workers: usize) -> Self {
+        Self { workers: workers.clamp(1, self.workers), ..self.clone() }
+    }
+
+    /// The same engine, which begins no other file once `enough` comes; what is under way goes on.
+    #[must_use]
+    pub fn until(&self, enough: CancellationToken) -> Self {
+        Self { enough, ..self.clone() }
     }
 
     /// What was done so far.

@@ -14,6 +14,7 @@
 
 mod budget;
 mod cause;
+mod compare;
 mod copy;
 mod download;
 mod engine;
@@ -30,6 +31,7 @@ mod upload;
 
 pub use budget::Budget;
 pub use cause::Cause;
+pub use compare::{Differing, compare};
 pub use download::{Outcome, download};
 pub use engine::{Engine, Patience, Settings};
 pub use error::TransferError;

@@ -112,7 +112,7 @@ pub(crate) struct Send {
 
 impl Send {
     async fn one(&self, job: &Upload) -> Result<Ended, TransferError> {
-        if self.stop.is_cancelled() {
+        if self.stop.is_cancelled() || self.engine.enough.is_cancelled() {
             return Err(TransferError::Stopped { at: self.remote.at(&job.key), last: None });
         }
         let ended = match (&self.remote, &self.place) {

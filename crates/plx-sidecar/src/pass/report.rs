@@ -13,6 +13,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 pub enum Waiting {
     /// It changed while it was read.
     Changing,
+    /// The pass ended before it was through; nothing is known to be wrong with it.
+    Unreached,
     /// Its upload, or something that stands in its way, failed; the text says how.
     Failed {
         /// One line.
@@ -31,6 +33,7 @@ impl Waiting {
     pub fn why(&self) -> &str {
         match self {
             Self::Changing => "it keeps changing",
+            Self::Unreached => "it was not finished in time",
             Self::Failed { why, .. } => why,
         }
     }

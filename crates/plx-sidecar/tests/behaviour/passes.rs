@@ -32,8 +32,7 @@ async fn every_pass_is_a_line_in_the_record_and_one_that_did_something_is_one_in
     pass(&mut passes).await;
     pass(&mut passes).await;
     let lines = record(&world);
-    let names =
-        ["pass", "scanned", "changed", "sent", "bytes", "again", "deleted", "waiting", "requests"];
+    let names = ["pass", "scanned", "changed", "sent", "bytes", "again", "deleted", "waiting", "requests"];
     let seen: Vec<_> = lines.iter().map(|line| numbers(line, &names)).collect();
     assert_eq!(
         seen,
