@@ -13,3 +13,4 @@ mod pod_status;
 mod schedule;
 mod summaries;
 mod world;
+mod worth;

@@ -9,3 +9,4 @@ mod logs;
 mod pod;
 mod signals;
 mod summaries;
+mod throttled;

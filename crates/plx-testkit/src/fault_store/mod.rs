@@ -136,6 +136,13 @@ impl FaultStore {
         self.memory.put(&key, content.into().into()).await.expect("memory takes every object");
     }
 
+    /// Takes an object away, as somebody else would: no rule applies, nothing is counted.
+    pub async fn take_away(&self, key: &str) {
+        // One that is not there is as good.
+        let key = Path::parse(key).expect("a test names a valid key");
+        self.memory.delete(&key).await.ok();
+    }
+
     /// The bytes of an object, past all rules and counts; `None` when there is none.
     ///
     /// # Panics
