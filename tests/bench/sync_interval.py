@@ -103,7 +103,7 @@ class Run(threading.Thread):
         outputs = f"{self.folder}/artifacts/{uuid}/outputs"
         os.makedirs(outputs)
         marker, log = f"{self.folder}/main-exit.json", f"{self.folder}/report.json"
-        catalog = [{"name": "store", "kind": "s3", "schema": {"bucket": "s3://bench"}}]
+        catalog = {"connections": [{"name": "store", "kind": "s3", "schema": {"bucket": "s3://bench"}}]}
         env = dict(
             os.environ, AWS_ACCESS_KEY_ID="a", AWS_SECRET_ACCESS_KEY="b", AWS_REGION="us-east-1", AWS_ENDPOINT_URL=self.endpoint,
             POLYAXON_CONTEXT_ROOT=self.folder, POLYAXON_RUN_INSTANCE=f"o.p.runs.{uuid}", POLYAXON_K8S_POD_ID="pod",

@@ -102,6 +102,8 @@ keys! {
     GRACE_SECONDS = "PLX_GRACE_SECONDS";
     /// Seconds the last pass may take after main ended by itself; default 1800.
     FINISH_SECONDS = "PLX_FINISH_SECONDS";
+    /// Seconds without a sign of main's life and without a change on disk that count as its end; default 86400, 0: never.
+    LIFELESS_SECONDS = "PLX_LIFELESS_SECONDS";
 }
 
 /// Reads a boolean the way Polyaxon does: `1 0 true false t f yes no y n on off`, any case.

@@ -68,6 +68,13 @@ fn is_started_again(pod: &Pod, container: &str, exit_code: Option<i64>) -> bool 
     }
 }
 
+/// Why a container that has not run waits for more than its turn: an image that cannot be had, a secret that is not there.
+/// One that ran before and backs off is about to run again.
+pub fn waits_in_vain<'a>(pod: &'a Pod, container: &str) -> Option<&'a str> {
+    let status = pod.status.container_statuses.iter().find(|status| status.name == container)?;
+    not_started(status).filter(|reason| *reason != "CrashLoopBackOff")
+}
+
 fn not_started(status: &ContainerStatus) -> Option<&str> {
     let reason = status.state.waiting.as_ref()?.reason.as_str();
     NOT_STARTED.contains(&reason).then_some(reason)

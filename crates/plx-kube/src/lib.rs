@@ -19,7 +19,7 @@ pub mod pod;
 mod watch;
 
 pub use cluster::{Cluster, operation_path};
-pub use end::End;
+pub use end::{End, waits_in_vain};
 pub use error::KubeError;
 pub use feed::{Feed, News};
 pub use pace::{LogPace, Pace};

@@ -50,21 +50,29 @@ impl Report {
 
     /// One line of JSON of at most [`REPORT_LIMIT`] bytes, valid UTF-8 however long the message.
     pub fn to_line(&self, program: &str) -> String {
-        let mut details = self.details.len();
         let mut message = self.message.clone();
         // Next steps are our own sentences with a name in them; the name may be any length.
         let mut short = self.clone();
+        let mut details = self.details.clone();
         if let Some(next) = &mut short.next {
             next.truncate(next.floor_char_boundary(REPORT_LIMIT / 8));
         }
         loop {
-            let line = short.render(program, &message, &self.details[..details]);
+            let line = short.render(program, &message, &details);
             if line.len() <= REPORT_LIMIT {
                 return line;
             }
-            if details > 0 {
-                details -= 1;
-                continue;
+            match details.last_mut() {
+                // Of a list, the first are worth more than none.
+                Some((_, Value::Array(list))) if list.len() > 1 => {
+                    list.pop();
+                    continue;
+                }
+                Some(_) => {
+                    details.pop();
+                    continue;
+                }
+                None => {}
             }
             let over = line.len() - REPORT_LIMIT;
             let keep = message.len().saturating_sub(over + 4);

@@ -32,6 +32,10 @@ pub struct Args {
     /// Seconds the last pass may take after main ended by itself; default 1800, or PLX_FINISH_SECONDS.
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(..=A_YEAR as u64))]
     pub finish_timeout: Option<u64>,
+    /// Seconds that count as main's end when nothing says that it lives, nobody can tell its end, and no file changes; 0: never;
+    /// default 86400, or PLX_LIFELESS_SECONDS.
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(..=A_YEAR as u64))]
+    pub lifeless_timeout: Option<u64>,
     /// What an end with something left unstored means: `report` exits 0, `fail` exits 75.
     #[arg(long, value_enum, default_value = "report")]
     pub on_incomplete: OnIncomplete,

@@ -43,6 +43,8 @@ pub struct Config {
     pub grace: Option<Duration>,
     /// For the last pass, when nobody sent SIGTERM.
     pub finish: Duration,
+    /// So long without a sign of main's life and without a change on disk it counts as gone; none: it never does.
+    pub lifeless: Option<Duration>,
     /// The logs of the pod's containers are collected.
     pub monitor_logs: bool,
     /// What an incomplete end means.
@@ -56,6 +58,8 @@ pub(crate) const A_YEAR: u64 = 31_536_000;
 /// Kubernetes' own default.
 pub const DEFAULT_GRACE: Duration = Duration::from_secs(30);
 const DEFAULT_FINISH: Duration = Duration::from_secs(1800);
+/// No training is silent for a day and then writes something; a Job that never completes holds its node for as long.
+pub const DEFAULT_LIFELESS: Duration = Duration::from_secs(86_400);
 
 impl Config {
     /// Reads the environment.
@@ -86,6 +90,10 @@ impl Config {
             main_marker: args.main_marker.clone(),
             grace: seconds(args.grace_period, env::GRACE_SECONDS)?,
             finish: seconds(args.finish_timeout, env::FINISH_SECONDS)?.unwrap_or(DEFAULT_FINISH),
+            lifeless: Some(
+                seconds(args.lifeless_timeout, env::LIFELESS_SECONDS)?.unwrap_or(DEFAULT_LIFELESS),
+            )
+            .filter(|lifeless| !lifeless.is_zero()),
             monitor_logs: args.monitor_logs,
             on_incomplete: args.on_incomplete,
             buffer_bytes: env::number(env, env::BUFFER_BYTES)?,

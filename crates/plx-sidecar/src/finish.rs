@@ -90,11 +90,10 @@ pub(crate) async fn pass(
 ) -> PassReport {
     if asked.is_cancelled() {
         passes.hurry();
-        return passes.run(Patience::PASS, hard).await;
+        return Box::pin(passes.run(Patience::PASS, hard)).await;
     }
     let broken_off = hard.child_token();
-    let pass = passes.run(Patience::PASS, &broken_off);
-    tokio::pin!(pass);
+    let mut pass = Box::pin(passes.run(Patience::PASS, &broken_off));
     tokio::select! {
         report = &mut pass => report,
         () = asked.cancelled() => {

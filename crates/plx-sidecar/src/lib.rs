@@ -17,7 +17,7 @@ pub mod pod_status;
 pub mod summaries;
 pub mod supervise;
 
-pub use config::{Config, DEFAULT_GRACE, OnIncomplete};
+pub use config::{Config, DEFAULT_GRACE, DEFAULT_LIFELESS, OnIncomplete};
 pub use error::SidecarError;
 
 use clap::Parser;

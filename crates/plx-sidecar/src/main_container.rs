@@ -29,6 +29,12 @@ pub trait MainContainer: Send {
     fn can_tell(&self) -> bool {
         true
     }
+
+    /// Whether it says, as things are now, that main lives. A marker that is not there says nothing: whoever writes it
+    /// may have been killed together with main.
+    fn lives(&self) -> bool {
+        false
+    }
 }
 
 /// A process of this machine.
@@ -71,6 +77,10 @@ impl MainContainer for Process {
             Gone { by: format!("process {}", self.pid), exit_code: None }
         }
         .boxed()
+    }
+
+    fn lives(&self) -> bool {
+        !self.is_gone()
     }
 }
 
@@ -127,5 +137,9 @@ impl MainContainer for Signs {
 
     fn can_tell(&self) -> bool {
         self.signs.iter().any(|sign| sign.can_tell())
+    }
+
+    fn lives(&self) -> bool {
+        self.signs.iter().any(|sign| sign.lives())
     }
 }

@@ -1,5 +1,6 @@
 //! One pass: scan, plan, apply, and a commit of only what landed.
 
+mod lag;
 mod record;
 mod report;
 mod urgent;
@@ -10,6 +11,7 @@ pub use report::{PassReport, Totals, Waiting};
 
 use crate::Config;
 use crate::summaries::Summaries;
+use lag::Lag;
 use plx_contract::{Layout, RelPath, run::RunUuid};
 use plx_journal::{
     Changes, Delete, HoldReason, Journal, JournalError, ProblemKind, Put, Root, ScanRules, Seen, scan,
@@ -20,6 +22,7 @@ use plx_transfer::{
 };
 use record::Record;
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::SystemTime;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -37,10 +40,13 @@ pub struct Passes {
     warned: HashSet<String>,
     waiting: BTreeMap<RelPath, Waiting>,
     totals: Totals,
+    lag: Lag,
     record: Record,
     summaries: Summaries,
     /// Time is short.
     urgent: bool,
+    /// What a look saw last, in short.
+    looked: Option<u64>,
 }
 
 impl Passes {
@@ -55,10 +61,24 @@ impl Passes {
             warned: HashSet::new(),
             waiting: BTreeMap::new(),
             totals: Totals::default(),
+            lag: Lag::default(),
             record: Record::of(&config.layout.own_state(&config.pod)),
             summaries: Summaries::default(),
             urgent: false,
+            looked: None,
         }
+    }
+
+    /// Whether the disk has changed since this was asked last. Stores nothing.
+    pub async fn has_changed(&mut self) -> bool {
+        let (seen, _) = look(&self.layout, &self.run).await;
+        let mut hasher = DefaultHasher::new();
+        for (key, file) in &seen.files {
+            (key.as_str(), file.stat.ino, file.stat.size, file.stat.mtime_ns, file.stat.ctime_ns)
+                .hash(&mut hasher);
+        }
+        let now = hasher.finish();
+        self.looked.replace(now) != Some(now)
     }
 
     /// From now on time is short: what is worth most goes first.
@@ -138,6 +158,7 @@ impl Passes {
         let engine = self.engine.with_patience(patience);
         self.apply(&engine, changes, &seen, hard, &mut report).await;
         self.committed("flush the journal", |journal| journal.flush());
+        (report.behind, report.behind_in_all, report.measured) = self.lag.of_this_pass(began);
         self.summaries.look(&seen);
         report.took = started.elapsed();
         let progress = self.engine.progress();
@@ -270,8 +291,8 @@ impl Passes {
     ) {
         let mut bases = HashMap::with_capacity(puts.len());
         for put in &puts {
-            // Until it lands.
-            report.was_behind(&put.stat);
+            let known = self.journal.has_sent(&put.key);
+            self.lag.changed(put, known);
             bases.insert(put.key.clone(), put.base.clone());
         }
         // Whatever is not reported as ended is waiting: nothing gets lost between the two lists.
@@ -280,14 +301,13 @@ impl Passes {
             report.waiting.insert(put.key.clone(), Waiting::Failed { why, may_pass: true });
         }
         let mut uncommitted = Vec::new();
-        let (journal, before) = (&mut self.journal, &self.waiting);
+        let (journal, before, lag) = (&mut self.journal, &self.waiting, &mut self.lag);
         let each = |job: Upload, ended: Ended| {
             let waiting = match ended {
                 Ended::Landed { stat, read_began_ns } => {
                     report.stored += 1;
                     report.bytes += stat.size;
-                    let behind = report.was_behind(&stat);
-                    report.behind_in_all += behind;
+                    lag.landed(&job.key);
                     if journal.has_sent(&job.key) {
                         report.again += stat.size;
                     }
@@ -327,6 +347,7 @@ impl Passes {
         for error in uncommitted {
             self.not_committed("remember an upload", &error);
         }
+        self.lag.forget(|key| report.waiting.contains_key(key));
     }
 
     async fn delete(

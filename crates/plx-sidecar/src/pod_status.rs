@@ -5,7 +5,7 @@ use crate::config::A_YEAR;
 use crate::main_container::{Gone, MainContainer};
 use futures::future::{self, BoxFuture, FutureExt};
 use plx_contract::{Classified, Env};
-use plx_kube::{Cluster, End, Feed, KubeError, News, Pace};
+use plx_kube::{Cluster, End, Feed, KubeError, News, Pace, waits_in_vain};
 use plx_runtime::{DiskFiles, Stop};
 use std::ops::ControlFlow;
 use tokio::sync::watch;
@@ -20,6 +20,8 @@ pub const SILENCE: Duration = Duration::from_secs(15);
 enum Sight {
     /// It runs, or will run again.
     Runs,
+    /// It cannot be started, for now.
+    Waits,
     /// Nothing, since then.
     Nothing { since: Instant, refused: bool },
     /// It ended for good.
@@ -98,6 +100,7 @@ impl Listener {
         let sight = match news {
             News::Pod(pod) => match End::of(&pod, &self.container) {
                 Some(End { how, exit_code }) => ended(&how, exit_code),
+                None if waits_in_vain(&pod, &self.container).is_some() => Sight::Waits,
                 None => Sight::Runs,
             },
             News::Gone { how } => ended(&how, None),
@@ -133,8 +136,12 @@ impl MainContainer for PodStatus {
         match *self.sight.borrow() {
             Sight::Ended(_) => true,
             _ if self.sight.has_changed().is_err() => false,
-            Sight::Runs => true,
+            Sight::Runs | Sight::Waits => true,
             Sight::Nothing { refused, since } => !refused && since.elapsed() < SILENCE,
         }
+    }
+
+    fn lives(&self) -> bool {
+        *self.sight.borrow() == Sight::Runs && self.sight.has_changed().is_ok()
     }
 }

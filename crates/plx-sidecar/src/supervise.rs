@@ -16,6 +16,7 @@ use plx_journal::{FsFile, Journal};
 use plx_runtime::{DiskFiles, Report, Stop, memory_limit};
 use plx_store::{Bucket, Opened};
 use plx_transfer::{Budget, Engine, Patience, Remote, Settings};
+use serde_json::json;
 use std::future;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -25,14 +26,20 @@ use tokio_util::sync::CancellationToken;
 
 /// After SIGTERM a pass begins this often: what is stored by then need not be stored in the last seconds.
 const TERMINATING_PERIOD: Duration = Duration::from_secs(1);
+/// Between two looks whether main lives.
+const LONGEST_LOOK: Duration = Duration::from_secs(600);
 /// Passes without any change after SIGTERM that count as main's end, where nothing else tells.
 const QUIET_PASSES: u32 = 3;
+
+/// For the API to take a warning, when there is time.
+const WARNING: Duration = Duration::from_secs(10);
 
 /// How passes came to their end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Ended {
     Main(Gone),
     Quiet,
+    Lifeless(Duration),
     OutOfTime,
 }
 
@@ -41,6 +48,7 @@ enum Event {
     Terminate,
     OutOfTime,
     Tick,
+    Look,
 }
 
 /// Runs a sidecar to its end.
@@ -95,6 +103,7 @@ pub async fn supervise(
     // On a task of its own: a signal in the middle of a pass, the last one too, counts from when it came.
     clocks.spawn(terminate(stop.asked.clone(), grace.clone(), hard.clone()));
     let mut ticks = config.schedule.period().map(every);
+    let mut life = Life::new(config.lifeless);
     let mut terminating = false;
     let mut quiet = 0;
     let ended = loop {
@@ -105,10 +114,21 @@ pub async fn supervise(
             () = stop.asked.cancelled(), if !terminating => Event::Terminate,
             () = hard.cancelled() => Event::OutOfTime,
             () = tick(&mut ticks) => Event::Tick,
+            () = tick(&mut life.looks) => Event::Look,
         };
         match event {
             Event::MainGone(gone) => break Ended::Main(gone),
             Event::OutOfTime => break Ended::OutOfTime,
+            // Where nothing else tells, a change on disk is the sign that main lives: somebody has to look for one.
+            Event::Look => {
+                // Passes see changes; where there is none before the end, this is all that looks.
+                if main.lives() || ticks.is_none() && passes.has_changed().await {
+                    life.seen();
+                }
+                if life.is_over() {
+                    break Ended::Lifeless(life.limit);
+                }
+            }
             Event::Terminate => {
                 terminating = true;
                 ticks = Some(every(TERMINATING_PERIOD));
@@ -133,6 +153,9 @@ pub async fn supervise(
                         }
                     }
                 };
+                if report.found_change() {
+                    life.seen();
+                }
                 // Only passes without a sign count: one refusal of the API in a long quiet is not main's end.
                 quiet = if terminating && report.is_quiet() && !main.can_tell() { quiet + 1 } else { 0 };
                 if quiet >= QUIET_PASSES {
@@ -168,7 +191,7 @@ pub async fn supervise(
     };
     // Once the files are stored. Out of time, no more than a moment of what is kept for the report.
     let untold = if hard.is_cancelled() {
-        let moment = margin(*grace.borrow()) / 4;
+        let moment = margin(*grace.borrow()) / 8;
         passes.summaries().finish(moment, &CancellationToken::new()).await
     } else {
         passes.summaries().finish(LAST_DELIVERY, &hard).await
@@ -176,7 +199,12 @@ pub async fn supervise(
     clocks.shutdown().await;
     let out_of_time = ended == Ended::OutOfTime || (hard.is_cancelled() && !last.is_settled());
     let mut report = finish::report(passes, &last, config.on_incomplete, out_of_time);
+    if report.class != Class::Done {
+        let moment = if hard.is_cancelled() { margin(*grace.borrow()) / 8 } else { WARNING };
+        passes.summaries().warn(&report, moment).await;
+    }
     untold.add_to(&mut report);
+    report.details.insert(0, ("main", json!(words(&ended).trim_end_matches(": the last pass"))));
     match report.class {
         Class::Done => tracing::info!("{}", report.message),
         _ => tracing::error!("{}", report.message),
@@ -191,7 +219,35 @@ fn words(ended: &Ended) -> String {
         }
         Ended::Main(Gone { by, exit_code: None }) => format!("main is gone ({by}): the last pass"),
         Ended::Quiet => "quiet since SIGTERM: the last pass".to_owned(),
+        Ended::Lifeless(limit) => format!(
+            "no sign of main's life and no change on disk for {} s (--lifeless-timeout): the last pass",
+            limit.as_secs()
+        ),
         Ended::OutOfTime => "time is up".to_owned(),
+    }
+}
+
+/// Whether main may still be expected to do something, where nobody can tell its end: an API that refuses, no process, a
+/// marker whose writer may have been killed, an image that cannot be had.
+struct Life {
+    limit: Duration,
+    last: Instant,
+    looks: Option<Interval>,
+}
+
+impl Life {
+    fn new(limit: Option<Duration>) -> Self {
+        let looks = limit.map(|limit| every(LONGEST_LOOK.min(limit / 4).max(Duration::from_secs(1))));
+        Self { limit: limit.unwrap_or_default(), last: Instant::now(), looks }
+    }
+
+    /// There is a sign of it.
+    fn seen(&mut self) {
+        self.last = Instant::now();
+    }
+
+    fn is_over(&self) -> bool {
+        self.last.elapsed() >= self.limit
     }
 }
 

@@ -1,12 +1,12 @@
 //! What a pass did, and all passes together: for the log, for the record, for the end.
 
 use indicatif::HumanBytes;
-use plx_contract::{RelPath, Stat};
+use plx_contract::RelPath;
 use plx_transfer::TransferError;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 /// What keeps a file from the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,10 +59,12 @@ pub struct PassReport {
     pub requests: u64,
     /// Files that were gone when their turn came. One that was renamed has a name that this pass has not seen.
     pub vanished: u64,
-    /// How long the oldest change was on disk before it was stored; of what is still waiting, until now.
+    /// How long the oldest change was on disk before it was stored, at most; of what is still waiting, until now.
     pub behind: Duration,
     /// The same of all files stored, added up.
     pub behind_in_all: Duration,
+    /// How many files that is the sum of.
+    pub measured: u64,
     /// Deletes held back, in words.
     pub held: Option<String>,
     /// What is not in the store as it is on disk, by key.
@@ -84,18 +86,11 @@ impl PassReport {
         self.stored == 0 && self.deleted == 0 && self.vanished == 0 && self.waiting.is_empty()
     }
 
-    pub(super) fn was_behind(&mut self, stat: &Stat) -> Duration {
-        let behind = age(stat);
-        self.behind = self.behind.max(behind);
-        behind
+    /// True when something is not as it was at the pass before. A file that keeps failing is no change.
+    pub fn found_change(&self) -> bool {
+        let changing = self.waiting.values().any(|waiting| *waiting == Waiting::Changing);
+        changing || self.stored + self.deleted + self.vanished > 0
     }
-}
-
-/// How long a file has been as it is. The time of its status counts: that of its content can be set to anything, by
-/// whoever copies or unpacks.
-fn age(stat: &Stat) -> Duration {
-    let changed = Duration::from_nanos(u64::try_from(stat.ctime_ns).unwrap_or_default());
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().saturating_sub(changed)
 }
 
 /// The one line of a pass.
@@ -135,6 +130,9 @@ pub struct Totals {
     pub behind: f64,
     /// Seconds: the same for all versions stored, on average.
     pub behind_mean: f64,
+    /// Versions that this is the mean of.
+    #[serde(skip)]
+    pub(super) measured: u64,
 }
 
 impl Totals {
@@ -146,9 +144,10 @@ impl Totals {
         self.deleted += report.deleted;
         self.requests += report.requests;
         self.behind = self.behind.max(tenths(report.behind));
-        if report.stored > 0 {
+        if report.measured > 0 {
+            self.measured += report.measured;
             #[expect(clippy::cast_precision_loss, reason = "a mean for people")]
-            let (part, all) = (report.stored as f64, self.stored as f64);
+            let (part, all) = (report.measured as f64, self.measured as f64);
             let mean = report.behind_in_all.as_secs_f64() / part;
             self.behind_mean += (mean - self.behind_mean) * part / all;
         }

@@ -4,18 +4,20 @@ use crate::Config;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use plx_contract::credential::Files;
-use plx_contract::lineage::Artifact;
+use plx_contract::lineage::{Artifact, Status};
 use plx_contract::run::RunInstance;
 use plx_contract::{Classified, Env};
 use plx_track::{Api, Client, Settings, TrackError, keys};
 use serde_json::{Map, Value};
 
-/// The two calls that summaries need.
+/// The calls of the tracking API that a sidecar makes.
 pub trait Lineage: Send + Sync + 'static {
     /// Adds artifacts to the run's lineage; one of the same name is the same one.
     fn artifacts<'a>(&'a self, artifacts: &'a [Artifact]) -> BoxFuture<'a, Result<(), TrackError>>;
     /// Sets outputs of the run; others stay as they are.
     fn outputs<'a>(&'a self, outputs: &'a Map<String, Value>) -> BoxFuture<'a, Result<(), TrackError>>;
+    /// Adds a status to the run's.
+    fn status<'a>(&'a self, status: &'a Status) -> BoxFuture<'a, Result<(), TrackError>>;
 }
 
 /// The tracking API, for one run.
@@ -54,6 +56,10 @@ impl Lineage for RunApi {
 
     fn outputs<'a>(&'a self, outputs: &'a Map<String, Value>) -> BoxFuture<'a, Result<(), TrackError>> {
         self.client.merge_outputs(&self.run, outputs).boxed()
+    }
+
+    fn status<'a>(&'a self, status: &'a Status) -> BoxFuture<'a, Result<(), TrackError>> {
+        self.client.create_status(&self.run, status).boxed()
     }
 }
 

@@ -14,9 +14,10 @@ pub use api::Lineage;
 use self::api::RunApi;
 use self::rounds::{Candidate, Rounds};
 use crate::Config;
-use plx_contract::Env;
 use plx_contract::credential::Files;
 use plx_contract::events::EventFile;
+use plx_contract::lineage::Status;
+use plx_contract::{Classified, Env};
 use plx_journal::Seen;
 use plx_runtime::Report;
 use serde_json::json;
@@ -28,12 +29,17 @@ use tokio_util::sync::CancellationToken;
 
 /// How long the end waits for the API, when everything else is done and there is time.
 pub const LAST_DELIVERY: Duration = Duration::from_secs(15);
+/// Between two tries to add a status.
+const BREATH: Duration = Duration::from_millis(500);
 /// Names in the report; the rest is counted.
 const NAMED: usize = 20;
 
 /// Tells the tracking API of a run's events, or nobody.
 #[derive(Default)]
-pub struct Summaries(Option<Working>);
+pub struct Summaries {
+    api: Option<Arc<dyn Lineage>>,
+    working: Option<Working>,
+}
 
 struct Working {
     /// What the keys of the run begin with.
@@ -63,15 +69,16 @@ impl Summaries {
     /// Tells this API. Must be called within a runtime.
     pub fn telling(api: Arc<dyn Lineage>, config: &Config) -> Self {
         let folder = config.layout.own_state(&config.pod);
-        let rounds = Arc::new(Mutex::new(Rounds::new(api, config.store.name.clone(), &folder)));
+        let rounds = Arc::new(Mutex::new(Rounds::new(Arc::clone(&api), config.store.name.clone(), &folder)));
         let (seen, news) = watch::channel(Arc::default());
         let worker = tokio::spawn(work(Arc::clone(&rounds), news));
-        Self(Some(Working { prefix: format!("{}/", config.run.uuid), seen, rounds, worker }))
+        let working = Working { prefix: format!("{}/", config.run.uuid), seen, rounds, worker };
+        Self { api: Some(api), working: Some(working) }
     }
 
     /// Hands on what a scan saw. Returns at once; of several scans during one round only the last counts.
     pub fn look(&self, seen: &Seen) {
-        let Some(working) = &self.0 else { return };
+        let Some(working) = &self.working else { return };
         let candidates = seen.files.iter().filter_map(|(key, found)| {
             let file = EventFile::at(key.as_str().strip_prefix(&working.prefix)?)?;
             Some(Candidate { file, path: found.path.clone(), stat: found.stat })
@@ -81,7 +88,9 @@ impl Summaries {
 
     /// The last rounds, at most so long, and not longer than `hard` allows. Says what the API was not told.
     pub async fn finish(&mut self, within: Duration, hard: &CancellationToken) -> Untold {
-        let Some(Working { seen, rounds, worker, .. }) = self.0.take() else { return Untold::default() };
+        let Some(Working { seen, rounds, worker, .. }) = self.working.take() else {
+            return Untold::default();
+        };
         let files = Arc::clone(&seen.borrow());
         // The round that is under way is the worker's last one.
         drop(seen);
@@ -99,6 +108,36 @@ impl Summaries {
         }
         stop.abort();
         rounds.lock().await.untold()
+    }
+}
+
+impl Summaries {
+    /// Tells the API that outputs are missing, as a warning among the run's statuses: whoever looks at the run there does
+    /// not see a pod's termination message. Tried until it takes it, at most so long.
+    pub async fn warn(&self, report: &Report, within: Duration) {
+        let Some(api) = &self.api else { return };
+        let next = report.next.as_ref().map(|next| format!("; next: {next}")).unwrap_or_default();
+        let status = Status {
+            kind: "warning",
+            reason: "PolyaxonSidecar".to_owned(),
+            message: format!("{}{next}", report.message),
+        };
+        let mut last = None;
+        let told = async {
+            while let Err(error) = api.status(&status).await {
+                let may_pass = error.class().may_pass();
+                last = Some(api::words(&error));
+                if !may_pass {
+                    return false;
+                }
+                tokio::time::sleep(BREATH).await;
+            }
+            true
+        };
+        if !tokio::time::timeout(within, told).await.unwrap_or_default() {
+            let why = last.unwrap_or_else(|| "no answer in time".to_owned());
+            tracing::warn!("the run's status does not say that outputs are missing: {why}");
+        }
     }
 }
 

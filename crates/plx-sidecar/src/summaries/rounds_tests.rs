@@ -1,6 +1,7 @@
 use super::*;
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use plx_contract::lineage::Status;
 use serde_json::Map;
 use std::sync::Mutex;
 
@@ -15,6 +16,10 @@ impl Lineage for Listener {
     }
 
     fn outputs<'a>(&'a self, _: &'a Map<String, Value>) -> BoxFuture<'a, Result<(), TrackError>> {
+        async { Ok(()) }.boxed()
+    }
+
+    fn status<'a>(&'a self, _: &'a Status) -> BoxFuture<'a, Result<(), TrackError>> {
         async { Ok(()) }.boxed()
     }
 }

@@ -6,7 +6,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use plx_contract::Class;
 use plx_contract::fault::HttpFault;
-use plx_contract::lineage::Artifact;
+use plx_contract::lineage::{Artifact, Status};
 use plx_sidecar::summaries::{LAST_DELIVERY, Lineage};
 use plx_track::TrackError;
 use serde_json::{Map, Value, json};
@@ -87,6 +87,10 @@ impl Lineage for Api {
 
     fn outputs<'a>(&'a self, outputs: &'a Map<String, Value>) -> BoxFuture<'a, Result<(), TrackError>> {
         self.call(json!(outputs), true).boxed()
+    }
+
+    fn status<'a>(&'a self, status: &'a Status) -> BoxFuture<'a, Result<(), TrackError>> {
+        self.call(json!({ "status": status.kind, "message": status.message }), false).boxed()
     }
 }
 

@@ -9,7 +9,7 @@ use plx_sidecar::intervals::Schedule;
 use plx_sidecar::main_container::{Gone, MainContainer, Signs};
 use plx_sidecar::pass::{PassReport, Passes};
 use plx_sidecar::summaries::{Lineage, Summaries};
-use plx_sidecar::{Config, DEFAULT_GRACE, OnIncomplete, supervise};
+use plx_sidecar::{Config, DEFAULT_GRACE, DEFAULT_LIFELESS, OnIncomplete, supervise};
 use plx_testkit::{FaultStore, LeftFiles, Op, Planted, Snapshot};
 use plx_transfer::{Patience, Remote};
 use serde_json::{Value, json};
@@ -68,6 +68,7 @@ impl World {
             main_marker: None,
             grace: None,
             finish: Duration::from_secs(1800),
+            lifeless: Some(DEFAULT_LIFELESS),
             monitor_logs: false,
             on_incomplete: OnIncomplete::Report,
             buffer_bytes: None,

@@ -47,7 +47,7 @@ async fn sigterm_breaks_off_a_pass_and_logs_small_files_and_the_newest_checkpoin
         assert!(at(path) < 3, "{path}: {order:?}");
     }
     assert_eq!(at("outputs/newest.pt"), 3, "{order:?}");
-    assert_eq!(at("outputs/step-6.pt"), 4, "the newest of the rest: {order:?}");
+    assert!(at("outputs/step-6.pt") <= 5, "of the rest the newest, two at a time: {order:?}");
 }
 
 #[tokio::test(start_paused = true)]
