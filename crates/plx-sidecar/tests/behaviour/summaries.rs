@@ -7,7 +7,9 @@ use futures::future::BoxFuture;
 use plx_contract::Class;
 use plx_contract::fault::HttpFault;
 use plx_contract::lineage::{Artifact, Status};
+use plx_sidecar::DEFAULT_GRACE;
 use plx_sidecar::summaries::{LAST_DELIVERY, Lineage};
+use plx_testkit::{Fault, Op, Times};
 use plx_track::TrackError;
 use serde_json::{Map, Value, json};
 use std::sync::{Arc, Mutex};
@@ -263,4 +265,47 @@ async fn a_restarted_sidecar_tells_only_what_was_not_taken() {
     let report = world.start().await.unwrap();
     assert_eq!(api.taken(), [] as [Value; 0]);
     assert_eq!(detail(&report, "undelivered"), Value::Null);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_looks_at_the_run_is_warned_of_what_is_missing() {
+    let mut world = World::with(|config| config.finish = Duration::from_secs(60));
+    let api = Api::of(&mut world, Mood::Away);
+    world.settled(&["outputs/kept", "outputs/lost"]);
+    world.store.fail(Op::Put, "lost", Fault::Denied, Times::Always);
+    let sidecar = world.start();
+    world.main.cancel();
+    // It comes back within the time there is.
+    world.called(Op::Put, "lost", 3).await;
+    after(16.0).await;
+    api.is_now(Mood::Takes);
+    let report = sidecar.await.unwrap();
+    assert_eq!(report.class, Class::Incomplete);
+    let taken = api.taken();
+    assert_eq!(taken.len(), 1, "{taken:?}");
+    assert_eq!(taken[0]["status"], "warning");
+    let message = taken[0]["message"].as_str().unwrap();
+    for said in ["outputs incomplete", "1 in all", "outputs/lost", "next: "] {
+        assert!(message.contains(said), "{said} in {message}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_api_that_never_answers_delays_an_incomplete_end_by_seconds_and_a_complete_one_says_nothing() {
+    for (lost, mood) in [(true, Mood::Silent), (false, Mood::Takes)] {
+        let mut world = World::new();
+        let api = Api::of(&mut world, mood);
+        world.settled(&["outputs/a"]);
+        if lost {
+            world.store.fail(Op::Put, "", Fault::Stall, Times::Always);
+        }
+        let sidecar = world.start_without_signs();
+        let asked = Instant::now();
+        world.stop.asked.cancel();
+        let report = sidecar.await.unwrap();
+        assert_eq!(report.class == Class::Incomplete, lost, "{}", report.message);
+        assert!(asked.elapsed() < DEFAULT_GRACE, "{:?}", asked.elapsed());
+        assert_eq!(api.taken(), [Value::Null; 0], "nothing is missing, or nobody listens");
+        assert_eq!(api.asked() > 0, lost);
+    }
 }
