@@ -1,6 +1,6 @@
 # Everything a developer or a machine needs, by name. `make` alone prints this list.
 .DEFAULT_GOAL := help
-.PHONY: help demo test e2e demo-minio bench bench-git roundtrip images images-check lint servers clean
+.PHONY: help demo test e2e demo-minio bench bench-git sync-interval roundtrip images images-check lint servers clean
 
 CARGO ?= cargo
 NEXTEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
@@ -53,6 +53,11 @@ roundtrip: ## 10 000 small files, one of 2 GiB and odd names: disk to S3 to disk
 	$(CARGO) build --release --locked -p plx-init -p plx-sidecar
 	tests/bench/peers.sh
 	python3 tests/bench/roundtrip.py
+
+sync-interval: ## what intervals from 1 s to "only at the end" cost three kinds of runs; needs five minutes
+	$(CARGO) build --release --locked -p plx-sidecar
+	tests/servers.sh moto
+	python3 tests/bench/sync_interval.py
 
 images: ## plx-init and plx-sidecar as container images, with docker, podman or buildah; see images/README.md
 	images/make.sh

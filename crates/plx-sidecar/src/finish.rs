@@ -113,7 +113,7 @@ pub fn report(
     on_incomplete: OnIncomplete,
     out_of_time: bool,
 ) -> Report {
-    let totals = passes.close();
+    let totals = passes.end_record();
     let stored = format!(
         "{} files in the store; {} uploads ({}, {} of them again) in {} passes and {} requests, the store at most {:.1} s behind",
         passes.stored(),

@@ -102,7 +102,7 @@ impl Passes {
     }
 
     /// Writes down what all passes come to: nothing follows them.
-    pub fn close(&mut self) -> Totals {
+    pub fn end_record(&mut self) -> Totals {
         if let Err(error) = self.record.totals(&self.totals) {
             self.warn_once(format!("write down the passes' totals: {error}"));
         }
