@@ -1,6 +1,6 @@
 //! What every transfer shares: workers, memory, pace, patience.
 
-use crate::{Budget, Cause, Pace, Progress, TransferError};
+use crate::{Budget, Cause, Ledger, Pace, Progress, TransferError};
 use backon::BackoffBuilder;
 use std::future::Future;
 use std::sync::Arc;
@@ -65,6 +65,7 @@ pub struct Engine {
     pub(crate) budget: Budget,
     pub(crate) pace: Pace,
     pub(crate) patience: Patience,
+    pub(crate) ledger: Ledger,
     progress: Arc<Progress>,
 }
 
@@ -77,6 +78,7 @@ impl Engine {
             budget: settings.budget,
             pace: Pace::new(workers),
             patience: settings.patience,
+            ledger: Ledger::default(),
             progress: Arc::default(),
         }
     }
@@ -85,6 +87,17 @@ impl Engine {
     #[must_use]
     pub fn with_patience(&self, patience: Patience) -> Self {
         Self { patience, ..self.clone() }
+    }
+
+    /// The same engine, and uploads that it cannot finish are kept for later in a ledger of this store.
+    #[must_use]
+    pub fn with_ledger(self, ledger: Ledger) -> Self {
+        Self { ledger, ..self }
+    }
+
+    /// The uploads in flight.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
     }
 
     /// What was done so far.
