@@ -1,6 +1,7 @@
 //! One pass: scan, plan, apply, and a commit of only what landed.
 
 use crate::summaries::Summaries;
+use crate::unfinished;
 use indicatif::HumanBytes;
 use plx_contract::{Layout, RelPath, run::RunUuid};
 use plx_journal::{
@@ -194,6 +195,11 @@ impl Passes {
         report
     }
 
+    /// The end: nothing is left open at the store. To be called after the last pass.
+    pub async fn close(&mut self, within: Duration) {
+        unfinished::close(&self.engine, &self.remote, within).await;
+    }
+
     /// What is on disk, and what of it could not be looked at.
     async fn scan(&mut self) -> (Seen, Vec<String>) {
         let run = Root { dir: self.layout.run(&self.run), base: self.layout.artifacts() };
@@ -310,6 +316,11 @@ impl Passes {
         hard: &CancellationToken,
         report: &mut PassReport,
     ) {
+        let versions = puts.iter().map(|put| (put.key.clone(), put.stat)).collect();
+        let run = RelPath::parse(self.run.as_str()).unwrap_or_default();
+        for what in unfinished::clear(engine, &self.remote, &run, &versions).await {
+            self.warn_once(what);
+        }
         let bases: HashMap<RelPath, _> = puts.iter().map(|put| (put.key.clone(), put.base.clone())).collect();
         let jobs = puts
             .into_iter()
