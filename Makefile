@@ -1,6 +1,6 @@
 # Everything a developer or a machine needs, by name. `make` alone prints this list.
 .DEFAULT_GOAL := help
-.PHONY: help demo test e2e demo-minio bench bench-git roundtrip images images-check lint servers clean
+.PHONY: help demo test e2e demo-minio bench bench-git roundtrip soak-kill images images-check lint servers clean
 
 CARGO ?= cargo
 NEXTEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
@@ -53,6 +53,9 @@ roundtrip: ## 10 000 small files, one of 2 GiB and odd names: disk to S3 to disk
 	$(CARGO) build --release --locked -p plx-init -p plx-sidecar
 	tests/bench/peers.sh
 	python3 tests/bench/roundtrip.py
+
+soak-kill: ## SIGKILL at 50 points of an upload of 2 GiB: what is sent again, what is left; needs minutes and 7 GiB of disk
+	$(CARGO) test --locked -p plx-sidecar --test binary -- --ignored --nocapture soak_a_large_upload
 
 images: ## plx-init and plx-sidecar as container images, with docker, podman or buildah; see images/README.md
 	images/make.sh
