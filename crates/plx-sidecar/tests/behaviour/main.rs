@@ -11,4 +11,5 @@ mod log;
 mod pod_status;
 mod schedule;
 mod summaries;
+mod unfinished;
 mod world;
