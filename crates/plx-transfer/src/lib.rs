@@ -27,6 +27,7 @@ mod plan;
 mod progress;
 mod remote;
 mod remove;
+mod still;
 mod unfinished;
 mod upload;
 

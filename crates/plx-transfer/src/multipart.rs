@@ -2,6 +2,7 @@
 
 use crate::download::{blocking, bug};
 use crate::ledger::{Flight, Stood};
+use crate::still::look;
 use crate::unfinished::abort;
 use crate::upload::{Send, Upload, now_ns, time_for};
 use crate::{Budget, Cause, Ended, Remote, TransferError};
@@ -138,13 +139,7 @@ impl Put<'_> {
     async fn all(&self) -> Result<Option<Ended>, TransferError> {
         let read_began_ns = self.flight.read_began_ns;
         let Some(parts) = self.send_parts().await? else { return Ok(None) };
-        let (file, path) = (Arc::clone(&self.file), self.job.path.clone());
-        let after = blocking(move || {
-            file.metadata()
-                .map(|metadata| Stat::of(&metadata))
-                .map_err(|e| TransferError::disk("read", &path, e))
-        })
-        .await?;
+        let after = look(Arc::clone(&self.file), self.job.path.clone()).await?;
         if !after.same_version(&self.before) {
             return Ok(None);
         }

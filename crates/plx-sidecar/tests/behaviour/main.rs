@@ -11,5 +11,6 @@ mod log;
 mod pod_status;
 mod schedule;
 mod summaries;
+mod torn;
 mod unfinished;
 mod world;
