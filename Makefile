@@ -1,6 +1,6 @@
 # Everything a developer or a machine needs, by name. `make` alone prints this list.
 .DEFAULT_GOAL := help
-.PHONY: help demo test e2e demo-minio bench bench-git sync-interval roundtrip images images-check lint servers clean
+.PHONY: help demo test e2e demo-minio bench bench-git sync-interval roundtrip soak-kill images images-check lint servers clean
 
 CARGO ?= cargo
 NEXTEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
@@ -58,6 +58,9 @@ sync-interval: ## what intervals from 1 s to "only at the end" cost three kinds 
 	$(CARGO) build --release --locked -p plx-sidecar
 	tests/servers.sh moto
 	python3 tests/bench/sync_interval.py
+
+soak-kill: ## SIGKILL at 50 points of an upload of 2 GiB: what is sent again, what is left; needs minutes and 7 GiB of disk
+	$(CARGO) test --locked -p plx-sidecar --test binary -- --ignored --nocapture soak_a_large_upload
 
 images: ## plx-init and plx-sidecar as container images, with docker, podman or buildah; see images/README.md
 	images/make.sh

@@ -16,6 +16,7 @@ pub mod pass;
 pub mod pod_status;
 pub mod summaries;
 pub mod supervise;
+mod unfinished;
 
 pub use config::{Config, DEFAULT_GRACE, DEFAULT_LIFELESS, OnIncomplete};
 pub use error::SidecarError;

@@ -11,6 +11,7 @@ pub use report::{PassReport, Totals, Waiting};
 
 use crate::Config;
 use crate::summaries::Summaries;
+use crate::unfinished;
 use lag::Lag;
 use plx_contract::{Layout, RelPath, run::RunUuid};
 use plx_journal::{
@@ -23,7 +24,7 @@ use plx_transfer::{
 use record::Record;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -103,6 +104,8 @@ impl Passes {
 
     /// Writes down what all passes come to: nothing follows them.
     pub fn end_record(&mut self) -> Totals {
+        // What was sent and never became a file: of uploads that were begun anew, or for nothing.
+        self.totals.again += self.engine.progress().bytes().saturating_sub(self.totals.bytes);
         if let Err(error) = self.record.totals(&self.totals) {
             self.warn_once(format!("write down the passes' totals: {error}"));
         }
@@ -122,7 +125,7 @@ impl Passes {
     /// Runs one pass. `hard` ends it early; what was not reached is then waiting.
     pub async fn run(&mut self, patience: Patience, hard: &CancellationToken) -> PassReport {
         let (started, began) = (Instant::now(), SystemTime::now());
-        let before = (self.engine.progress().bytes(), self.engine.progress().requests());
+        let requests = self.engine.progress().requests();
         let (seen, unread) = look(&self.layout, &self.run).await;
         for problem in &seen.problems {
             self.warn_once(problem.to_string());
@@ -161,16 +164,18 @@ impl Passes {
         (report.behind, report.behind_in_all, report.measured) = self.lag.of_this_pass(began);
         self.summaries.look(&seen);
         report.took = started.elapsed();
-        let progress = self.engine.progress();
-        report.requests = progress.requests() - before.1;
-        // Parts of uploads that broke off; the rest of them was counted as their files landed.
-        report.again += (progress.bytes() - before.0).saturating_sub(report.bytes);
+        report.requests = self.engine.progress().requests() - requests;
         self.totals.add(&report);
         if let Err(error) = self.record.pass(self.totals.passes, began, &report) {
             self.warn_once(format!("write down a pass: {error}; the next are tried again"));
         }
         self.tell(&report);
         report
+    }
+
+    /// The end: nothing is left open at the store. To be called after the last pass.
+    pub async fn close(&mut self, within: Duration) {
+        unfinished::close(&self.engine, &self.remote, within).await;
     }
 
     /// Compares what this run stored and still has with what the store has; what differs is sent by the next pass. Returns
@@ -289,6 +294,11 @@ impl Passes {
         hard: &CancellationToken,
         report: &mut PassReport,
     ) {
+        let versions = puts.iter().map(|put| (put.key.clone(), put.stat)).collect();
+        let run = RelPath::parse(self.run.as_str()).unwrap_or_default();
+        for what in unfinished::clear(engine, &self.remote, &run, &versions).await {
+            self.warn_once(what);
+        }
         let mut bases = HashMap::with_capacity(puts.len());
         for put in &puts {
             let known = self.journal.has_sent(&put.key);

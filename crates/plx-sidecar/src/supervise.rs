@@ -9,7 +9,7 @@ use crate::main_container::{Gone, MainContainer, Marker, Process, Signs};
 use crate::pass::Passes;
 use crate::pod_status::PodStatus;
 use crate::summaries::{LAST_DELIVERY, Summaries};
-use crate::{Config, DEFAULT_GRACE, SidecarError, finish};
+use crate::{Config, DEFAULT_GRACE, SidecarError, finish, unfinished};
 use plx_contract::Class;
 use plx_contract::env::SharedEnv;
 use plx_journal::{FsFile, Journal};
@@ -28,6 +28,8 @@ use tokio_util::sync::CancellationToken;
 const TERMINATING_PERIOD: Duration = Duration::from_secs(1);
 /// Between two looks whether main lives.
 const LONGEST_LOOK: Duration = Duration::from_secs(600);
+/// How long uploads that nobody will finish are aborted for, where time is not up.
+const ABORTS: Duration = Duration::from_secs(10);
 /// Passes without any change after SIGTERM that count as main's end, where nothing else tells.
 const QUIET_PASSES: u32 = 3;
 
@@ -82,7 +84,8 @@ pub async fn run(config: Config, env: &impl SharedEnv, stop: Stop) -> Result<Rep
 /// Passes into a store, with the journal of this pod, or what init left.
 pub fn passes(config: &Config, remote: Remote) -> Passes {
     let budget = config.buffer_bytes.map_or_else(|| Budget::for_limit(memory_limit(&DiskFiles)), Budget::new);
-    let engine = Engine::new(Settings { budget, patience: Patience::PASS, ..Settings::default() });
+    let engine = Engine::new(Settings { budget, patience: Patience::PASS, ..Settings::default() })
+        .with_ledger(unfinished::ledger(config, &remote));
     let journal = open_journal(config);
     Passes::new(engine, remote, config, journal)
 }
@@ -172,7 +175,7 @@ pub async fn supervise(
         let last = logs.finish(&config.container, matches!(ended, Ended::Main(_)), &hard);
         match ended {
             Ended::OutOfTime => {
-                let left = margin(*grace.borrow()) / 4;
+                let left = margin(*grace.borrow()) / 8;
                 if tokio::time::timeout(left, last).await.is_err() {
                     tracing::warn!("the last lines of the logs could not be written in time");
                 }
@@ -184,11 +187,12 @@ pub async fn supervise(
     let look = finish::finish(passes, &stop.asked, &hard);
     let last = match ended {
         Ended::OutOfTime => {
-            let left = margin(*grace.borrow()) / 2;
+            let left = margin(*grace.borrow()) * 3 / 8;
             tokio::time::timeout(left, look).await.unwrap_or_default()
         }
         _ => look.await,
     };
+    passes.close(if hard.is_cancelled() { margin(*grace.borrow()) / 4 } else { ABORTS }).await;
     // Once the files are stored. Out of time, no more than a moment of what is kept for the report.
     let untold = if hard.is_cancelled() {
         let moment = margin(*grace.borrow()) / 8;
@@ -297,8 +301,8 @@ async fn tick(ticks: &mut Option<Interval>) {
 
 fn open(config: &Config, env: &impl SharedEnv) -> Result<Remote, SidecarError> {
     Ok(match plx_store::open(&config.store, env, &DiskFiles)? {
-        Opened::Bucket(Bucket { store, parts, prefix, place, .. }) => {
-            Remote::bucket(store, parts, prefix, place)
+        Opened::Bucket(Bucket { store, parts, prefix, place, about, empty_uploads, .. }) => {
+            Remote::bucket(store, parts, prefix, place).reached(&about.endpoint, empty_uploads)
         }
         Opened::Volume(volume) if volume.read_only => {
             return Err(SidecarError::ReadOnly { name: config.store.name.clone() });

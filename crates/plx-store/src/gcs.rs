@@ -48,18 +48,23 @@ pub(crate) fn client(
     let identity = Arc::new(identity);
     let credentials = Arc::clone(&identity) as Arc<dyn Credentials>;
     let requests = Arc::<Requests>::default();
-    let signing = Signing {
+    let signing = Arc::new(Signing {
         client: wire.store(&address)?,
         signer: Bearer { identity },
         requests: Arc::clone(&requests),
-    };
+    });
+    let mut bucket = address.clone();
+    if let Ok(mut segments) = bucket.path_segments_mut() {
+        segments.pop_if_empty().push(&location.bucket);
+    }
+    let empty_uploads = Some(crate::uploads::empty_uploads(Arc::clone(&signing) as _, &bucket));
     let store = GoogleCloudStorageBuilder::new()
         .with_bucket_name(&location.bucket)
         .with_base_url(address.as_str().trim_end_matches('/'))
         // `Signing` puts the real one in its place: the library asks for one even when it is told not to sign.
         .with_credentials(Arc::new(Fixed(Arc::new(GcpCredential { bearer: String::new() }))))
         .with_skip_signature(true)
-        .with_http_connector(Ready(Arc::new(signing)))
+        .with_http_connector(Ready(signing))
         .with_retry(no_retries())
         .build()
         .map_err(|source| StoreError::Client {
@@ -78,7 +83,7 @@ pub(crate) fn client(
         verify: true,
         ca: wire.network.ca.iter().map(|bundle| bundle.path.clone()).collect(),
     };
-    Ok(Client { store, requests, about, credentials })
+    Ok(Client { store, empty_uploads, requests, about, credentials })
 }
 
 #[derive(Debug)]

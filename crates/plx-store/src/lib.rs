@@ -17,9 +17,11 @@ mod reference;
 mod s3;
 mod setting;
 mod signing;
+mod uploads;
 
 pub use about::About;
 pub use error::StoreError;
 pub use identity::Credentials;
 pub use open::{Bucket, Opened, Volume, open, open_at};
 pub use signing::Requests;
+pub use uploads::EmptyUploads;

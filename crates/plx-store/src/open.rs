@@ -3,7 +3,7 @@
 use crate::identity::Credentials;
 use crate::location::Location;
 use crate::setting::Setting;
-use crate::{About, Requests, StoreError, azure, gcs, s3};
+use crate::{About, EmptyUploads, Requests, StoreError, azure, gcs, s3};
 use object_store::ObjectStore;
 use object_store::multipart::MultipartStore;
 use plx_contract::RelPath;
@@ -30,6 +30,8 @@ pub struct Bucket {
     pub store: Arc<dyn ObjectStore>,
     /// The same store's multipart uploads.
     pub parts: Arc<dyn MultipartStore>,
+    /// Lists uploads that were begun and never sent to; none where nothing is begun (Azure).
+    pub empty_uploads: Option<EmptyUploads>,
     /// What lies before every key of this connection.
     pub prefix: RelPath,
     /// `s3://BUCKET`, for messages.
@@ -145,13 +147,14 @@ fn open_bucket_or_mount(setting: &Setting, path: &str) -> Result<Opened, StoreEr
 /// What each cloud makes of a connection.
 pub(crate) struct Client<S> {
     pub store: S,
+    pub empty_uploads: Option<EmptyUploads>,
     pub requests: Arc<Requests>,
     pub about: About,
     pub credentials: Arc<dyn Credentials>,
 }
 
 fn bucket<S: ObjectStore + MultipartStore>(scheme: &str, client: Client<S>, location: Location) -> Bucket {
-    let Client { store, requests, about, credentials } = client;
+    let Client { store, empty_uploads, requests, about, credentials } = client;
     tracing::debug!(
         endpoint = about.endpoint,
         credential = about.credential,
@@ -162,6 +165,7 @@ fn bucket<S: ObjectStore + MultipartStore>(scheme: &str, client: Client<S>, loca
     Bucket {
         store: Arc::clone(&store) as Arc<dyn ObjectStore>,
         parts: store,
+        empty_uploads,
         place: format!("{scheme}://{}", location.bucket),
         prefix: location.prefix,
         requests,

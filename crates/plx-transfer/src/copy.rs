@@ -172,11 +172,13 @@ pub(crate) enum Copied {
     Vanished,
 }
 
-/// Copies one file under its final name.
+/// Copies one file under its final name: the version that held `still`, where one is given, and no other. A `durable`
+/// copy is on the platter before it has its name.
 pub(crate) fn file(
     source: &Path,
     place: &Place,
     name: &RelPath,
+    still: Option<Stat>,
     durable: bool,
     progress: &Progress,
     stop: &CancellationToken,
@@ -186,13 +188,14 @@ pub(crate) fn file(
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Copied::Vanished),
         Err(error) => return Err(TransferError::disk("read", source, error)),
     };
-    let status = |file: &File| {
-        file.metadata().map(|m| Stat::of(&m)).map_err(|e| TransferError::disk("read", source, e))
-    };
+    let status = |file: &File| crate::still::status(file).map_err(|e| TransferError::disk("read", source, e));
     if durable {
         crate::upload::show_mapped_writes(&from);
     }
     let before = status(&from)?;
+    if still.is_some_and(|still| !still.same_version(&before)) {
+        return Ok(Copied::Changed);
+    }
     let temp = place.temp(name)?;
     let written = |error| place.failed("write", name, error);
     if rustix::fs::ioctl_ficlone(temp.file(), &from).is_ok() {

@@ -230,7 +230,15 @@ impl Fetch {
             copy::Kind::Link { to: target } => self.place.make_link(to, &target).map(|()| None),
             copy::Kind::File { source, .. } => {
                 for _ in 0..VERSIONS {
-                    match copy::file(&source, &self.place, to, false, self.engine.progress(), &self.stop)? {
+                    match copy::file(
+                        &source,
+                        &self.place,
+                        to,
+                        None,
+                        false,
+                        self.engine.progress(),
+                        &self.stop,
+                    )? {
                         copy::Copied::Whole { bytes, .. } => return Ok(Some(bytes)),
                         copy::Copied::Changed => {}
                         copy::Copied::Vanished => {

@@ -1,6 +1,6 @@
 //! What every transfer shares: workers, memory, pace, patience.
 
-use crate::{Budget, Cause, Pace, Progress, TransferError};
+use crate::{Budget, Cause, Ledger, Pace, Progress, TransferError};
 use backon::BackoffBuilder;
 use std::future::Future;
 use std::sync::Arc;
@@ -50,6 +50,8 @@ impl Settings {
     /// Small objects are bound by latency, 20 to 50 ms each on a cloud: 32 at a time took twice as long as s5cmd.
     /// A store that finds it too many says so, and the pace falls.
     pub const WORKERS: usize = 128;
+    /// Of one file: enough for a fast network, however many files are sent beside it.
+    const PARTS: usize = 8;
 }
 
 impl Default for Settings {
@@ -65,8 +67,11 @@ pub struct Engine {
     pub(crate) budget: Budget,
     pub(crate) pace: Pace,
     pub(crate) patience: Patience,
-    /// No other file is begun once this comes.
+    /// Parts of one file at a time.
+    pub(crate) parts: usize,
+    /// No other file or part is begun once this comes.
     pub(crate) enough: CancellationToken,
+    pub(crate) ledger: Ledger,
     progress: Arc<Progress>,
 }
 
@@ -79,7 +84,9 @@ impl Engine {
             budget: settings.budget,
             pace: Pace::new(workers),
             patience: settings.patience,
+            parts: workers.min(Settings::PARTS),
             enough: CancellationToken::new(),
+            ledger: Ledger::default(),
             progress: Arc::default(),
         }
     }
@@ -96,10 +103,21 @@ impl Engine {
         Self { workers: workers.clamp(1, self.workers), ..self.clone() }
     }
 
-    /// The same engine, which begins no other file once `enough` comes; what is under way goes on.
+    /// The same engine, which begins no other file and no other part once `enough` comes; what is under way goes on.
     #[must_use]
     pub fn until(&self, enough: CancellationToken) -> Self {
         Self { enough, ..self.clone() }
+    }
+
+    /// The same engine, and uploads that it cannot finish are kept for later in a ledger of this store.
+    #[must_use]
+    pub fn with_ledger(self, ledger: Ledger) -> Self {
+        Self { ledger, ..self }
+    }
+
+    /// The uploads in flight.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
     }
 
     /// What was done so far.

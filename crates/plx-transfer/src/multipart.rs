@@ -1,6 +1,9 @@
-//! Large uploads in parts. Every upload that is begun is completed or aborted.
+//! Large uploads in parts. Every upload that is begun is completed, aborted, or kept in the ledger for later.
 
 use crate::download::{blocking, bug};
+use crate::ledger::{Flight, Stood};
+use crate::still::look;
+use crate::unfinished::abort;
 use crate::upload::{Send, Upload, now_ns, time_for};
 use crate::{Budget, Cause, Ended, Remote, TransferError};
 use bytes::Bytes;
@@ -12,7 +15,6 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -21,8 +23,6 @@ const MIB: u64 = 1 << 20;
 const PART: u64 = 8 * MIB;
 /// S3 takes no more parts than this.
 const MOST_PARTS: u64 = 10_000;
-/// How long an abort may take after everything else has ended: it must fit into the margin before SIGKILL.
-const ABORT_TIME: Duration = Duration::from_secs(2);
 
 /// The size of one part: 8 MiB, or a third of a small budget, or more when 10 000 parts would not hold the file.
 pub(crate) fn part_size(file: u64, budget: &Budget) -> u64 {
@@ -30,7 +30,7 @@ pub(crate) fn part_size(file: u64, budget: &Budget) -> u64 {
     fits.max(file.div_ceil(MOST_PARTS).div_ceil(MIB) * MIB)
 }
 
-/// Sends one file in parts.
+/// Sends one file in parts, those that the store does not have yet.
 pub(crate) async fn put(
     send: &Send,
     key: Path,
@@ -41,25 +41,85 @@ pub(crate) async fn put(
     let Remote::Bucket { store, parts, .. } = &send.remote else {
         return Err(TransferError::Bug("parts for a volume".to_owned()));
     };
+    let ledger = &send.engine.ledger;
     let at = send.remote.at(&job.key);
-    let id = send
-        .engine
-        .attempt(&send.stop, &at, None, || async {
-            timed("begin the upload of", &at, 0, parts.create_multipart(&key)).await
-        })
-        .await?;
-    let put = Put { send, store, parts, key, at, id, file, job, before };
-    match put.all().await {
-        Ok(Some(ended)) => Ok(ended),
-        Ok(None) => {
-            put.abort().await;
-            Ok(Ended::Changed)
-        }
-        Err(error) => {
-            put.abort().await;
-            Err(error)
+    let mut continued = ledger.find(&job.key, &before);
+    loop {
+        let is_continued = continued.is_some();
+        let flight = match continued.take() {
+            Some(flight) => flight,
+            None => begin(send, parts, &key, &at, job, before).await?,
+        };
+        let put = Put {
+            send,
+            store,
+            parts,
+            key: key.clone(),
+            at: at.clone(),
+            flight,
+            file: Arc::clone(&file),
+            job,
+            before,
+        };
+        match put.all().await {
+            Ok(Some(ended)) => {
+                ledger.over(put.flight.number);
+                return Ok(ended);
+            }
+            Ok(None) => {
+                put.abort().await;
+                return Ok(Ended::Changed);
+            }
+            // The store's own clean-up was quicker, or somebody else took it away.
+            Err(error) if is_continued && is_refused(&error) => {
+                tracing::debug!("{error}: the upload in flight is lost, and begun anew");
+                put.abort().await;
+            }
+            Err(error) => {
+                let is_lost = matches!(error.cause(), Some(Cause::Absent | Cause::Refused));
+                if !ledger.keeps() || is_lost {
+                    put.abort().await;
+                }
+                return Err(error);
+            }
         }
     }
+}
+
+/// Asks for a new upload. An intent comes first: when the answer is lost, or the process is killed before the id is
+/// written down, it says that the store may hold an upload that nobody knows.
+async fn begin(
+    send: &Send,
+    parts: &Arc<dyn MultipartStore>,
+    key: &Path,
+    at: &str,
+    job: &Upload,
+    before: Stat,
+) -> Result<Flight, TransferError> {
+    let ledger = &send.engine.ledger;
+    let part = part_size(before.size, &send.engine.budget);
+    send.engine
+        .attempt(&send.stop, at, None, || async {
+            let number = ledger.intend(&job.key, before, part, now_ns());
+            match timed("begin the upload of", at, 0, parts.create_multipart(key)).await {
+                Ok(id) => ledger
+                    .opened(number, id)
+                    .ok_or_else(|| TransferError::Bug("an upload without its intent".to_owned())),
+                Err(error) => {
+                    // Only a call that broke off may have been heard.
+                    if error.cause() != Some(Cause::Passing) || !ledger.keeps() {
+                        ledger.over(number);
+                    }
+                    Err(error)
+                }
+            }
+        })
+        .await
+}
+
+/// True when the store will not take what was sent, whatever its reason. Unknown uploads have many names.
+fn is_refused(error: &TransferError) -> bool {
+    matches!(error.cause(), Some(Cause::Absent | Cause::Refused | Cause::Denied))
 }
 
 struct Put<'a> {
@@ -68,7 +128,7 @@ struct Put<'a> {
     parts: &'a Arc<dyn MultipartStore>,
     key: Path,
     at: String,
-    id: MultipartId,
+    flight: Flight,
     file: Arc<File>,
     job: &'a Upload,
     before: Stat,
@@ -77,15 +137,9 @@ struct Put<'a> {
 impl Put<'_> {
     /// Sends all parts and completes; none when the file changed meanwhile.
     async fn all(&self) -> Result<Option<Ended>, TransferError> {
-        let read_began_ns = now_ns();
+        let read_began_ns = self.flight.read_began_ns;
         let Some(parts) = self.send_parts().await? else { return Ok(None) };
-        let (file, path) = (Arc::clone(&self.file), self.job.path.clone());
-        let after = blocking(move || {
-            file.metadata()
-                .map(|metadata| Stat::of(&metadata))
-                .map_err(|e| TransferError::disk("read", &path, e))
-        })
-        .await?;
+        let after = look(Arc::clone(&self.file), self.job.path.clone()).await?;
         if !after.same_version(&self.before) {
             return Ok(None);
         }
@@ -94,25 +148,29 @@ impl Put<'_> {
     }
 
     async fn send_parts(&self) -> Result<Option<Vec<PartId>>, TransferError> {
-        let size = part_size(self.before.size, &self.send.engine.budget);
+        let (size, whole) = (self.flight.part, self.before.size);
         let stop = self.send.stop.child_token();
         let mut running: JoinSet<(usize, Result<Option<PartId>, TransferError>)> = JoinSet::new();
-        let mut starts =
-            (0..self.before.size).step_by(usize::try_from(size).unwrap_or(usize::MAX)).enumerate();
-        let mut done: Vec<Option<PartId>> = Vec::new();
+        let starts = (0..whole).step_by(usize::try_from(size).unwrap_or(usize::MAX)).enumerate();
+        let mut done: Vec<Option<PartId>> =
+            starts.clone().map(|(index, _)| self.flight.parts.get(&index).cloned()).collect();
+        let mut starts = starts.filter(|(index, _)| !self.flight.parts.contains_key(index));
         let mut end: Option<Result<(), TransferError>> = None;
         loop {
             while end.is_none()
-                && running.len() < self.send.engine.workers.min(8)
+                && !self.send.engine.enough.is_cancelled()
+                && running.len() < self.send.engine.parts
                 && let Some((index, start)) = starts.next()
             {
-                done.push(None);
-                let part = self.part(index, start, size.min(self.before.size - start), stop.clone());
+                let part = self.part(index, start, size.min(whole - start), stop.clone())?;
                 running.spawn(async move { (index, part.send().await) });
             }
             let Some(ended) = running.join_next().await else { break };
             match ended.map_err(bug) {
-                Ok((index, Ok(Some(id)))) => done[index] = Some(id),
+                Ok((index, Ok(Some(id)))) => {
+                    self.send.engine.ledger.part(self.flight.number, index, &id);
+                    done[index] = Some(id);
+                }
                 // The first reason to give up counts; the other parts are told to stop and waited for.
                 Ok((_, Ok(None))) => {
                     stop.cancel();
@@ -125,59 +183,79 @@ impl Put<'_> {
             }
         }
         match end {
+            None if done.iter().any(Option::is_none) => {
+                Err(TransferError::Stopped { at: self.at.clone(), last: None })
+            }
             None => Ok(done.into_iter().collect()),
             Some(Ok(())) => Ok(None),
             Some(Err(error)) => Err(error),
         }
     }
 
-    fn part(&self, index: usize, start: u64, length: u64, stop: CancellationToken) -> Part {
-        Part {
+    fn id(&self) -> Result<&MultipartId, TransferError> {
+        self.flight.id.as_ref().ok_or_else(|| TransferError::Bug("an upload without its id".to_owned()))
+    }
+
+    fn part(
+        &self,
+        index: usize,
+        start: u64,
+        length: u64,
+        stop: CancellationToken,
+    ) -> Result<Part, TransferError> {
+        Ok(Part {
             engine: self.send.engine.clone(),
             parts: Arc::clone(self.parts),
             key: self.key.clone(),
             at: self.at.clone(),
-            id: self.id.clone(),
+            id: self.id()?.clone(),
             file: Arc::clone(&self.file),
             path: self.job.path.clone(),
             index,
             start,
             length,
             stop,
-        }
+        })
     }
 
     async fn complete(&self, parts: Vec<PartId>) -> Result<(), TransferError> {
-        // A lost answer leaves it open whether the object is there: "no such upload" after one may mean that it is.
-        let in_doubt = AtomicBool::new(false);
+        let ledger = &self.send.engine.ledger;
+        let id = self.id()?;
+        let resumed = self.flight.completing.clone();
+        let is_resumed = resumed.is_some();
+        let stood = match resumed {
+            Some(stood) => stood,
+            None if ledger.keeps() => {
+                let stood = self.stands().await;
+                ledger.completing(self.flight.number, stood.clone());
+                stood
+            }
+            None => None,
+        };
+        // A lost answer leaves it open whether the object is there: "no such upload" after one may mean that it is. So
+        // does a completion that a former pass, or a former process, asked for.
+        let in_doubt = AtomicBool::new(is_resumed);
         let result = self
             .send
             .engine
             .attempt(&self.send.stop, &self.at, None, || async {
-                let result = timed(
-                    "complete the upload of",
-                    &self.at,
-                    0,
-                    self.parts.complete_multipart(&self.key, &self.id, parts.clone()),
-                )
-                .await;
-                match result {
-                    Err(error)
-                        if error.cause() == Some(Cause::Absent) && in_doubt.load(Ordering::Relaxed) =>
-                    {
-                        Ok(true)
-                    }
+                let doing = "complete the upload of";
+                let call = self.parts.complete_multipart(&self.key, id, parts.clone());
+                match timed(doing, &self.at, 0, call).await {
+                    Ok(_) => Ok(None),
                     Err(error) => {
-                        in_doubt.store(true, Ordering::Relaxed);
+                        let is_gone =
+                            error.cause() == Some(Cause::Absent) || is_resumed && is_refused(&error);
+                        let was_in_doubt = in_doubt.swap(true, Ordering::Relaxed);
+                        if is_gone && was_in_doubt {
+                            return Ok(Some(error));
+                        }
                         Err(error)
                     }
-                    Ok(_) => Ok(false),
                 }
             })
             .await?;
-        if !result {
-            return Ok(());
-        }
+        let Some(refusal) = result else { return Ok(()) };
         let meta = self
             .send
             .engine
@@ -185,25 +263,45 @@ impl Put<'_> {
                 timed("look at", &self.at, 0, self.store.head(&self.key)).await
             })
             .await?;
-        if meta.size == self.before.size {
-            return Ok(());
+        // What stood there before may have the same size: a checkpoint often has.
+        let is_new = match &stood {
+            Some(before) => meta.e_tag.as_ref().is_some_and(|now| now != before),
+            None => !is_resumed,
+        };
+        match (meta.size == self.before.size && is_new, is_resumed) {
+            (true, _) => Ok(()),
+            (false, true) => Err(refusal),
+            (false, false) => {
+                let why = "the store lost the upload";
+                Err(TransferError::passing("complete the upload of", &self.at, why))
+            }
         }
-        Err(TransferError::passing("complete the upload of", &self.at, "the store lost the upload"))
     }
 
-    /// Leaves no parts behind. The upload has failed already; what fails here as well is said, not returned.
+    /// What stands under the key now. Not to know costs no more than the same bytes again, and only after a kill in the
+    /// one moment: so it is asked once.
+    async fn stands(&self) -> Stood {
+        match timed("look at", &self.at, 0, self.store.head(&self.key)).await {
+            Ok(meta) => meta.e_tag,
+            Err(error) if error.cause() == Some(Cause::Absent) => Some(String::new()),
+            Err(_) => None,
+        }
+    }
+
+    /// Leaves no parts behind. The upload has failed already; what fails here as well is tried again by
+    /// [`crate::abort_unfinished`] where there is a ledger, and said where there is none.
     async fn abort(&self) {
-        let abort = self.parts.abort_multipart(&self.key, &self.id);
-        let result = tokio::time::timeout(ABORT_TIME, abort).await;
-        let why = match result {
-            Ok(Ok(())) => return,
-            Ok(Err(error)) => match Cause::of(&error) {
-                Cause::Absent => return,
-                _ => TransferError::store("abort the upload of", &self.at, &error).to_string(),
-            },
-            Err(_) => format!("abort the upload of {}: no answer in time", self.at),
-        };
-        tracing::warn!("{why}; the parts stay in the store until its own clean-up");
+        let ledger = &self.send.engine.ledger;
+        ledger.doom(self.flight.number);
+        let Some(id) = &self.flight.id else { return };
+        match abort(self.parts, &self.key, &self.at, id).await {
+            Ok(()) => ledger.over(self.flight.number),
+            Err(error) if ledger.keeps() => tracing::debug!("{error}; tried again later"),
+            Err(error) => {
+                ledger.over(self.flight.number);
+                tracing::warn!("{error}; the parts stay in the store until its own clean-up");
+            }
+        }
     }
 }
 
@@ -255,7 +353,7 @@ impl Part {
     }
 }
 
-async fn timed<T>(
+pub(crate) async fn timed<T>(
     doing: &'static str,
     at: &str,
     bytes: u64,

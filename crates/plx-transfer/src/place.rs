@@ -138,6 +138,55 @@ impl Place {
         Ok(Some(file))
     }
 
+    /// Removes the temporary files below these folders that nobody writes any more. Where the file system has no locks
+    /// nobody can tell, and all are left: the next writer of the same file uses them again.
+    pub(crate) fn remove_left(&self, below: &[RelPath]) -> Result<u64, TransferError> {
+        let (mut removed, mut failed) = (0, None);
+        for folder in below {
+            for entry in walkdir::WalkDir::new(folder.beneath(&self.path)).min_depth(1) {
+                let result = match entry {
+                    Ok(entry) if entry.file_type().is_file() && is_temporary(entry.file_name()) => {
+                        self.remove_if_left(entry.path())
+                    }
+                    Ok(_) => Ok(false),
+                    Err(error) => Self::unless_gone(error.into()),
+                };
+                match result {
+                    Ok(gone) => removed += u64::from(gone),
+                    Err(error) => {
+                        let at = folder.beneath(&self.path);
+                        failed.get_or_insert(TransferError::disk("remove what was left below", &at, error));
+                    }
+                }
+            }
+        }
+        failed.map_or(Ok(removed), Err)
+    }
+
+    fn remove_if_left(&self, path: &Path) -> io::Result<bool> {
+        let Ok(temp) = path.strip_prefix(&*self.path) else { return Ok(false) };
+        let mut options = OpenOptions::new();
+        options.write(true);
+        let file = match self.dir.open_with(temp, &options) {
+            Ok(file) => file.into_std(),
+            Err(error) => return Self::unless_gone(error),
+        };
+        if rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+            return Ok(false);
+        }
+        // Its writer may have given it its final name before it let go of it.
+        match self.dir.symlink_metadata(temp) {
+            Ok(metadata) if cap_std::fs::MetadataExt::ino(&metadata) == file.metadata()?.ino() => {}
+            Ok(_) => return Ok(false),
+            Err(error) => return Self::unless_gone(error),
+        }
+        self.dir.remove_file(temp).map(|()| true)
+    }
+
+    fn unless_gone(error: io::Error) -> io::Result<bool> {
+        if error.kind() == io::ErrorKind::NotFound { Ok(false) } else { Err(error) }
+    }
+
     /// Makes a folder and those above it.
     pub(crate) fn make_folder(&self, name: &RelPath) -> Result<(), TransferError> {
         if name.is_root() || self.made().contains(name) {
@@ -263,6 +312,12 @@ impl Place {
     }
 }
 
+/// True for a name that [`Place::temp`] gives.
+fn is_temporary(name: &std::ffi::OsStr) -> bool {
+    let hash = name.to_str().and_then(|name| name.strip_prefix(TEMP_PREFIX)).and_then(|rest| rest.get(..16));
+    hash.is_some_and(|hash| hash.bytes().all(|b| b.is_ascii_hexdigit()))
+}
+
 /// A file that is not published yet. Dropped without [`Temp::publish`] it is removed.
 #[derive(Debug)]
 pub(crate) struct Temp {
@@ -353,6 +408,28 @@ mod tests {
         }
         assert_eq!(std::fs::read_dir(root.path()).unwrap().count(), 0);
         assert!(outside.path().join("kept").exists());
+    }
+
+    #[test]
+    fn what_a_killed_process_left_is_removed_and_what_somebody_writes_is_not() {
+        let root = tempfile::tempdir().unwrap();
+        let place = Place::open(root.path()).unwrap();
+        let left = |name: &str| {
+            let mut temp = place.temp(&rel(name)).unwrap();
+            temp.done = true;
+        };
+        left("R/a/killed");
+        left("S/of-another-run");
+        let written = place.temp(&rel("R/a/written")).unwrap();
+        std::fs::write(root.path().join("R/.plx-part.pod-1.jsonl"), "not of this kind").unwrap();
+        assert_eq!(place.remove_left(&[rel("R"), rel("gone")]).unwrap(), 1);
+        written.publish().unwrap();
+        let names = |folder: &str| {
+            let entries = std::fs::read_dir(root.path().join(folder)).unwrap();
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect::<Vec<_>>()
+        };
+        assert_eq!(names("R/a"), ["written"]);
+        assert_eq!((names("R").len(), names("S").len()), (2, 1));
     }
 
     #[test]

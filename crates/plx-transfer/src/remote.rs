@@ -1,12 +1,19 @@
 //! The other side of a transfer.
 
 use crate::TransferError;
+use futures::future::BoxFuture;
 use object_store::ObjectStore;
 use object_store::multipart::MultipartStore;
 use plx_contract::RelPath;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+
+/// Names the uploads to exactly this key (prefix included) that are open at the store and have no part yet. What the
+/// trait of the store library cannot ask for.
+pub type EmptyUploads = Arc<
+    dyn Fn(object_store::path::Path) -> BoxFuture<'static, object_store::Result<Vec<String>>> + Send + Sync,
+>;
 
 /// A place that holds artifacts: below a prefix of a bucket, or in a mounted folder.
 #[derive(Clone)]
@@ -21,6 +28,10 @@ pub enum Remote {
         prefix: RelPath,
         /// The bucket in messages, such as `s3://bucket`.
         place: String,
+        /// Where the store is reached, which tells it from others with a bucket of that name.
+        endpoint: String,
+        /// Lists what is open, where the store can be asked.
+        empty_uploads: Option<EmptyUploads>,
     },
     /// A mounted folder.
     Volume {
@@ -51,7 +62,26 @@ impl Remote {
         prefix: RelPath,
         place: impl Into<String>,
     ) -> Self {
-        Self::Bucket { store, parts, prefix, place: place.into() }
+        let (endpoint, empty_uploads) = (String::new(), None);
+        Self::Bucket { store, parts, prefix, place: place.into(), endpoint, empty_uploads }
+    }
+
+    /// The same, with where the store is reached, and a way to list what is open there. A volume is what it is.
+    #[must_use]
+    pub fn reached(mut self, at: &str, list: Option<EmptyUploads>) -> Self {
+        if let Self::Bucket { endpoint, empty_uploads, .. } = &mut self {
+            at.clone_into(endpoint);
+            *empty_uploads = list;
+        }
+        self
+    }
+
+    /// What tells this place from every other one, for files that are about it.
+    pub fn identity(&self) -> String {
+        match self {
+            Self::Bucket { endpoint, .. } if !endpoint.is_empty() => format!("{endpoint} {self}"),
+            _ => self.to_string(),
+        }
     }
 
     /// A mounted folder that is its own boundary.

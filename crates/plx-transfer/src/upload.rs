@@ -6,6 +6,7 @@
 use crate::budget::Buffer;
 use crate::download::{ANSWER_TIME, blocking, bug};
 use crate::remote::literal;
+use crate::still::{Held, hold_still, status};
 use crate::{Engine, Place, Remote, TransferError, copy, multipart};
 use bytes::Bytes;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
@@ -18,7 +19,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-/// Times a small file is read again when it changed under the reader, before it counts as changing.
+/// Times a small file that grows is read again, before it counts as changing.
 const READS: u32 = 3;
 /// A store that takes less than this is as good as standing still.
 const SLOWEST_BYTES_PER_SECOND: u64 = 32 << 10;
@@ -132,10 +133,16 @@ impl Send {
     }
 
     async fn to_volume(&self, place: Place, job: &Upload) -> Result<Ended, TransferError> {
+        let Some((file, before)) = self.open(job).await? else { return Ok(Ended::Vanished) };
+        let still = match self.held(&file, before, job).await? {
+            Held::Still(stat) => Some(stat),
+            Held::Grows(_) => None,
+            Held::Changes => return Ok(Ended::Changed),
+        };
         let (job, stop, progress) = (job.clone(), self.stop.clone(), Arc::clone(self.engine.progress()));
         let read_began_ns = now_ns();
         blocking(move || {
-            Ok(match copy::file(&job.path, &place, &job.key, true, &progress, &stop)? {
+            Ok(match copy::file(&job.path, &place, &job.key, still, true, &progress, &stop)? {
                 copy::Copied::Whole { stat, .. } => Ended::Landed { stat, read_began_ns },
                 copy::Copied::Changed => Ended::Changed,
                 copy::Copied::Vanished => Ended::Vanished,
@@ -144,22 +151,33 @@ impl Send {
         .await
     }
 
+    async fn open(&self, job: &Upload) -> Result<Option<(Arc<File>, Stat)>, TransferError> {
+        let path = job.path.clone();
+        Ok(blocking(move || open(&path)).await?.map(|(file, stat)| (Arc::new(file), stat)))
+    }
+
+    async fn held(&self, file: &Arc<File>, before: Stat, job: &Upload) -> Result<Held, TransferError> {
+        let is_small = before.size <= multipart::part_size(before.size, &self.engine.budget);
+        hold_still(file, before, is_small, &job.path, &self.stop).await
+    }
+
     async fn to_bucket(
         &self,
         store: &Arc<dyn ObjectStore>,
         key: object_store::path::Path,
         job: &Upload,
     ) -> Result<Ended, TransferError> {
-        let path = job.path.clone();
-        let Some((file, before)) = blocking(move || open(&path)).await? else { return Ok(Ended::Vanished) };
+        let Some((file, before)) = self.open(job).await? else { return Ok(Ended::Vanished) };
+        let held = self.held(&file, before, job).await?;
+        let (Held::Still(before) | Held::Grows(before)) = held else { return Ok(Ended::Changed) };
         if before.size > multipart::part_size(before.size, &self.engine.budget) {
-            return multipart::put(self, key, job, Arc::new(file), before).await;
+            return multipart::put(self, key, job, file, before).await;
         }
         let room = before.size.max(LEAST_ROOM);
         let buffer = self.engine.budget.buffer(room).await;
         let path = job.path.clone();
         let Some((content, stat, read_began_ns)) =
-            blocking(move || read_whole(&path, file, buffer, room)).await?
+            blocking(move || read_whole(&path, &file, buffer, room, held)).await?
         else {
             return Ok(Ended::Changed);
         };
@@ -191,10 +209,10 @@ pub(crate) fn now_ns() -> i64 {
 fn open(path: &Path) -> Result<Option<(File, Stat)>, TransferError> {
     let opened = File::open(path).and_then(|file| {
         show_mapped_writes(&file);
-        file.metadata().map(|metadata| (file, metadata))
+        status(&file).map(|stat| (file, stat))
     });
     match opened {
-        Ok((file, metadata)) => Ok(Some((file, Stat::of(&metadata)))),
+        Ok(opened) => Ok(Some(opened)),
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
             Ok(None)
         }
@@ -215,29 +233,30 @@ pub(crate) fn show_mapped_writes(file: &File) {
     }
 }
 
-/// The content of one version of a file; none when it does not hold still, or has outgrown what was planned for it.
+/// The content of one version of a file: the one that held still, or any of one that grows. None when it is another by
+/// now, or has outgrown what was planned for it.
 fn read_whole(
     path: &Path,
-    mut file: File,
+    file: &File,
     mut buffer: Buffer,
     room: u64,
+    held: Held,
 ) -> Result<Option<(Bytes, Stat, i64)>, TransferError> {
     let failed = |error| TransferError::disk("read", path, error);
-    let mut before = file.metadata().map(|metadata| Stat::of(&metadata)).map_err(failed)?;
+    let mut before = status(file).map_err(failed)?;
     for _ in 0..READS {
-        if before.size > room {
-            return Ok(None);
+        if before.size > room || matches!(held, Held::Still(still) if !still.same_version(&before)) {
+            break;
         }
         let content = buffer.emptied();
         let read_began_ns = now_ns();
         // One byte more than there should be shows that there is more.
-        (&file).take(before.size + 1).read_to_end(content).map_err(failed)?;
-        let after = file.metadata().map(|metadata| Stat::of(&metadata)).map_err(failed)?;
+        file.take(before.size + 1).read_to_end(content).map_err(failed)?;
+        let after = status(file).map_err(failed)?;
         if after.same_version(&before) && content.len() as u64 == before.size {
             return Ok(Some((Bytes::from_owner(buffer), after, read_began_ns)));
         }
         before = after;
-        io::Seek::rewind(&mut file).map_err(failed)?;
     }
     Ok(None)
 }

@@ -50,8 +50,7 @@ pub struct PassReport {
     pub stored: u64,
     /// Their bytes.
     pub bytes: u64,
-    /// Bytes that would not have been sent had everything been sent once, at the end: of files that were stored before
-    /// in an earlier state, and of uploads that broke off.
+    /// Bytes of files that were stored before in another state: a pass at the end alone would not have sent them twice.
     pub again: u64,
     /// Objects deleted.
     pub deleted: u64,
@@ -120,7 +119,7 @@ pub struct Totals {
     pub stored: u64,
     /// Their bytes.
     pub bytes: u64,
-    /// See [`PassReport::again`].
+    /// See [`PassReport::again`]; at the end also parts of uploads that were begun anew or never finished.
     pub again: u64,
     /// Objects deleted.
     pub deleted: u64,

@@ -14,5 +14,7 @@ mod passes;
 mod pod_status;
 mod schedule;
 mod summaries;
+mod torn;
+mod unfinished;
 mod world;
 mod worth;

@@ -5,6 +5,7 @@
 
 mod configuration;
 mod faults;
+mod kills;
 mod kubernetes;
 mod logs;
 mod pod;

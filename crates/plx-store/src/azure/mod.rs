@@ -83,7 +83,7 @@ pub(crate) fn client(setting: &Setting, location: &Location) -> Result<Client<Az
         verify: true,
         ca: wire.network.ca.iter().map(|bundle| bundle.path.clone()).collect(),
     };
-    Ok(Client { store, requests, about, credentials })
+    Ok(Client { store, empty_uploads: None, requests, about, credentials })
 }
 
 #[derive(Debug)]

@@ -72,11 +72,16 @@ pub(crate) fn client(setting: &Setting, location: &Location) -> Result<Client<Am
     let credentials = Arc::clone(&identity) as Arc<dyn Credentials>;
     let region = Arc::new(RwLock::new(settings.region.clone()));
     let requests = Arc::<Requests>::default();
-    let signing = Signing {
+    let signing = Arc::new(Signing {
         client: wire.store(&address)?,
         signer: S3Signer { identity, configured: settings.region.clone(), region: Arc::clone(&region) },
         requests: Arc::clone(&requests),
-    };
+    });
+    let mut bucket = address.clone();
+    if !virtual_host && let Ok(mut segments) = bucket.path_segments_mut() {
+        segments.pop_if_empty().push(&location.bucket);
+    }
+    let empty_uploads = Some(crate::uploads::empty_uploads(Arc::clone(&signing) as _, &bucket));
     let nobody = AwsCredential { key_id: String::new(), secret_key: String::new(), token: None };
     let store = AmazonS3Builder::new()
         .with_bucket_name(&location.bucket)
@@ -87,7 +92,7 @@ pub(crate) fn client(setting: &Setting, location: &Location) -> Result<Client<Am
         // `Signing` does it.
         .with_credentials(Arc::new(Fixed(Arc::new(nobody))))
         .with_skip_signature(true)
-        .with_http_connector(Ready(Arc::new(signing)))
+        .with_http_connector(Ready(signing))
         // DELETE of each key: every server knows it, and a refusal has a status of its own.
         .with_disable_bulk_delete(true)
         .with_retry(no_retries())
@@ -108,7 +113,7 @@ pub(crate) fn client(setting: &Setting, location: &Location) -> Result<Client<Am
         verify,
         ca: wire.network.ca.iter().map(|bundle| bundle.path.clone()).collect(),
     };
-    Ok(Client { store, requests, about, credentials })
+    Ok(Client { store, empty_uploads, requests, about, credentials })
 }
 
 impl Settings {

@@ -117,6 +117,13 @@ impl FaultStore {
         keys
     }
 
+    /// The uploads to this key that are open and have no part, as a real store lists them.
+    pub fn empty_multipart(&self, key: &str) -> Vec<MultipartId> {
+        let state = self.state();
+        let empty = state.uploads.iter().filter(|(_, upload)| upload.key == key && upload.parts.is_empty());
+        empty.map(|(id, _)| id.clone()).collect()
+    }
+
     /// Calls under way now; a read is under way until its body ends or is dropped.
     pub fn in_flight(&self) -> usize {
         self.state().in_flight
@@ -200,8 +207,11 @@ impl FaultStore {
     {
         let (_flight, fault) = self.begin(op, key);
         let fault = self.suffer(fault, key).await?;
-        let lost = fault == Some(Fault::Lost);
+        let (lost, silent) = (fault == Some(Fault::Lost), fault == Some(Fault::Silent));
         let answer = work(fault).await;
+        if silent {
+            std::future::pending::<()>().await;
+        }
         if lost { Err(reset()) } else { answer }
     }
 }

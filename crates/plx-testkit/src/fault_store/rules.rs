@@ -41,6 +41,8 @@ pub enum Fault {
     Reset,
     /// It was done, and then the connection was reset: whoever called cannot know.
     Lost,
+    /// It was done, and nobody is told: the call never answers. Not of bodies and listings.
+    Silent,
     /// Never answers.
     Stall,
     /// Answers after that long, on tokio's clock.
@@ -86,7 +88,7 @@ impl Fault {
             Fault::Denied => Some(Error::PermissionDenied { path, source }),
             Fault::Unauthenticated => Some(Error::Unauthenticated { path, source }),
             Fault::Precondition => Some(Error::Precondition { path, source }),
-            Fault::Lost | Fault::Stall | Fault::Slow(_) | Fault::Corrupt => None,
+            Fault::Lost | Fault::Silent | Fault::Stall | Fault::Slow(_) | Fault::Corrupt => None,
             Fault::Truncate(_) | Fault::Short(_) | Fault::StallAfter(_) => None,
         }
     }

@@ -102,6 +102,7 @@ impl MultipartStore for FaultStore {
     ) -> Result<PartId> {
         let work = |fault| async move {
             let size = data.content_length() as u64;
+            self.check_open(path, id)?;
             self.memory.put_part(path, id, part_idx, body::stored(data, fault)).await?;
             let mut state = self.state();
             state.next_part += 1;
@@ -130,6 +131,7 @@ impl MultipartStore for FaultStore {
 
     async fn abort_multipart(&self, path: &Path, id: &MultipartId) -> Result<()> {
         let work = |_| async {
+            self.check_open(path, id)?;
             self.memory.abort_multipart(path, id).await?;
             self.state().uploads.remove(id);
             Ok(())
@@ -139,6 +141,13 @@ impl MultipartStore for FaultStore {
 }
 
 impl FaultStore {
+    /// As S3 does: an upload is known by its key and its id.
+    fn check_open(&self, path: &Path, id: &MultipartId) -> Result<()> {
+        let state = self.state();
+        let is_open = state.uploads.get(id).is_some_and(|upload| upload.key == path.as_ref());
+        if is_open { Ok(()) } else { Err(no_upload(id)) }
+    }
+
     /// As S3 does: the key of the upload, every part, in order, by the id it got last, none but the last too small.
     fn check_parts(&self, path: &Path, id: &MultipartId, named: &[PartId]) -> Result<()> {
         let state = self.state();

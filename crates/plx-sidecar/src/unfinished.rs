@@ -1,0 +1,53 @@
+//! What a pass could not finish, and what a killed sidecar left: continued where it can be, taken away where not.
+
+use crate::Config;
+use plx_contract::{RelPath, Stat};
+use plx_transfer::{Engine, Ledger, Remote, abort_unfinished, remove_left};
+use std::collections::HashMap;
+use std::time::Duration;
+
+/// The file in the pod's folder.
+const NAME: &str = "uploads.jsonl";
+/// How long a pass waits for aborts. What is not answered by then is tried again by the next one.
+const IN_A_PASS: Duration = Duration::from_secs(5);
+
+/// The uploads in flight that this pod's last sidecar left, or none. A disk that takes no file stops nothing.
+pub(crate) fn ledger(config: &Config, remote: &Remote) -> Ledger {
+    let path = config.layout.own_state(&config.pod).join(NAME);
+    match Ledger::open(&path, &remote.identity()) {
+        Ok((ledger, note)) => {
+            if let Some(note) = note {
+                tracing::warn!("{note}");
+            }
+            ledger
+        }
+        Err(error) => {
+            let error = plx_runtime::Failure::from(error).message;
+            tracing::warn!("{error}; after a restart large uploads begin anew");
+            Ledger::in_memory()
+        }
+    }
+}
+
+/// Takes away what no file of this pass continues. Returns what could not be, in words.
+pub(crate) async fn clear(
+    engine: &Engine,
+    remote: &Remote,
+    run: &RelPath,
+    files: &HashMap<RelPath, Stat>,
+) -> Vec<String> {
+    let is_wanted =
+        |key: &RelPath, version: &Stat| files.get(key).is_some_and(|stat| stat.same_version(version));
+    let mut errors = abort_unfinished(engine, remote, IN_A_PASS, is_wanted).await;
+    errors.extend(remove_left(engine, remote, vec![run.clone()]).await.err());
+    errors.into_iter().map(|error| plx_runtime::Failure::from(error).message).collect()
+}
+
+/// The end: whatever is still open is aborted, in so much time.
+pub(crate) async fn close(engine: &Engine, remote: &Remote, within: Duration) {
+    for error in abort_unfinished(engine, remote, within, |_, _| false).await {
+        let error = plx_runtime::Failure::from(error).message;
+        tracing::warn!("{error}; its parts stay in the store until its own clean-up");
+    }
+    engine.ledger().close();
+}

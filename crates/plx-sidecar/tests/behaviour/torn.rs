@@ -1,0 +1,143 @@
+//! Writers that never rest, on the real clock: no version that is published is a mix of two, or a part of one.
+
+use crate::world::{RUN, World, pass};
+use plx_sidecar::pass::Waiting;
+use plx_testkit::Snapshot;
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+use tokio::task::JoinSet;
+
+/// Pods at once, each with writers and passes of its own.
+const PODS: u64 = 10;
+const PASSES: u64 = 500;
+
+/// A version: its check, then that many bytes of a pattern that follows from its number.
+fn version(number: u64) -> Vec<u8> {
+    let length = 3_000 + usize::try_from(number * 7919 % 60_000).unwrap();
+    let pattern = number.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes();
+    let body: Vec<u8> = pattern.iter().copied().cycle().take(length).collect();
+    let mut whole = plx_testkit::Content::of(&body).hash.to_le_bytes().to_vec();
+    whole.extend(body);
+    whole
+}
+
+fn checks(content: &[u8]) -> bool {
+    let Some((check, body)) = content.split_first_chunk::<8>() else { return false };
+    plx_testkit::Content::of(body).hash == u64::from_le_bytes(*check)
+}
+
+/// How a writer brings a new version about.
+#[derive(Debug, Clone, Copy)]
+enum How {
+    /// Emptied and written again, in pieces.
+    Truncated,
+    /// Written over, in pieces, then cut.
+    Overwritten,
+    /// Under another name, and renamed.
+    Renamed,
+}
+
+fn write(how: How, path: &Path, content: &[u8]) {
+    let pieces = |mut file: File| {
+        for piece in content.chunks(4096) {
+            file.write_all(piece).unwrap();
+        }
+        file
+    };
+    match how {
+        How::Truncated => drop(pieces(File::create(path).unwrap())),
+        How::Overwritten => {
+            let file = File::options().write(true).create(true).truncate(false).open(path).unwrap();
+            pieces(file).set_len(content.len() as u64).unwrap();
+        }
+        How::Renamed => {
+            let temp = path.with_extension("tmp");
+            drop(pieces(File::create(&temp).unwrap()));
+            fs::rename(&temp, path).unwrap();
+        }
+    }
+}
+
+/// Rewrites files until it is told to end, now without a pause, now with one that a pass can use.
+fn writer(how: How, path: PathBuf, seed: u64, over: Arc<AtomicBool>) -> JoinHandle<()> {
+    thread::spawn(move || {
+        let mut number = seed;
+        while !over.load(Ordering::Relaxed) {
+            number += 1;
+            write(how, &path, &version(number));
+            // The pace of a program that works between its checkpoints: nothing waits for this.
+            thread::sleep(Duration::from_millis(
+                [0, 1, 3, 240, 7, 90, 350][usize::try_from(number % 7).unwrap()],
+            ));
+        }
+    })
+}
+
+/// Looks at everything the store holds; a version is looked at once.
+async fn check(world: &World, checked: &mut BTreeMap<String, u64>) -> u64 {
+    let below = format!("base/{RUN}");
+    let stored = Snapshot::of_store(world.store.beneath(), &below).await.unwrap();
+    let mut new = 0;
+    for (name, content) in stored.files {
+        if name.ends_with(".tmp") || checked.insert(name.clone(), content.hash) == Some(content.hash) {
+            continue;
+        }
+        let bytes = world.store.content(&format!("{below}/{name}")).await.unwrap();
+        assert!(checks(&bytes), "{name} is torn: {} bytes", bytes.len());
+        new += 1;
+    }
+    new
+}
+
+#[tokio::test]
+async fn no_version_that_is_published_is_torn() {
+    let (done, versions) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let mut pods = JoinSet::new();
+    for pod in 0..PODS {
+        let (done, versions) = (Arc::clone(&done), Arc::clone(&versions));
+        pods.spawn(async move {
+            let world = World::new();
+            fs::create_dir_all(world.run("outputs")).unwrap();
+            let over = Arc::new(AtomicBool::new(false));
+            let hows = [How::Truncated, How::Overwritten, How::Renamed];
+            let writers = hows.map(|how| {
+                writer(how, world.run(&format!("outputs/{how:?}")), pod * 1_000_000, Arc::clone(&over))
+            });
+            let (mut passes, mut checked) = (world.passes(), BTreeMap::new());
+            let mut changing = 0;
+            while done.load(Ordering::Relaxed) < PASSES {
+                let report = pass(&mut passes).await;
+                // Passes that find nothing to do are quick and show nothing.
+                done.fetch_add(u64::from(!report.is_quiet()), Ordering::Relaxed);
+                changing += report.waiting.values().filter(|why| **why == Waiting::Changing).count();
+                versions.fetch_add(check(&world, &mut checked).await, Ordering::Relaxed);
+            }
+            over.store(true, Ordering::Relaxed);
+            for (how, writer) in hows.into_iter().zip(writers) {
+                writer.join().unwrap();
+                // Nobody writes any more: the last version of each is stored.
+                loop {
+                    let report = pass(&mut passes).await;
+                    if report.is_settled() {
+                        break;
+                    }
+                }
+                let stored = world.store.content(&format!("base/{RUN}/outputs/{how:?}")).await.unwrap();
+                assert!(checks(&stored), "{how:?}");
+            }
+            check(&world, &mut checked).await;
+            assert_eq!(world.difference().await, "");
+            changing
+        });
+    }
+    let changing: usize = pods.join_all().await.into_iter().sum();
+    let versions = versions.load(Ordering::Relaxed);
+    println!("{PASSES} passes: {versions} versions published, {changing} times a file was still changing");
+    assert!(versions > PASSES / 2 && changing > 0, "{versions} versions, {changing} times changing");
+}

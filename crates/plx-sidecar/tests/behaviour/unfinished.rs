@@ -1,0 +1,100 @@
+//! Large uploads that a pass, or a sidecar, does not live to finish.
+
+use crate::world::{RUN, World, pass, waiting};
+use plx_contract::layout::TEMP_PREFIX;
+use plx_sidecar::supervise;
+use plx_testkit::{Fault, Op, Times, Tree};
+use plx_transfer::{Patience, Remote};
+use std::fs;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+const MIB: u64 = 1 << 20;
+/// Of four parts.
+const SIZE: u64 = 30 * MIB;
+
+fn big(world: &World, seed: u64) {
+    Tree::new(seed).file("big", SIZE).write_to(&world.run("outputs")).unwrap();
+    world.settle();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upload_that_a_pass_broke_off_is_continued_by_the_next_one() {
+    let world = World::new();
+    big(&world, 1);
+    world.write("outputs/small", "stored at once");
+    let mut passes = world.passes();
+    world.store.fail(Op::PutPart, "", Fault::Stall, Times::Nth(4));
+    let hard = CancellationToken::new();
+    let (report, ()) = tokio::join!(passes.run(Patience::PASS, &hard), async {
+        world.called(Op::PutPart, "big", 4).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        hard.cancel();
+    });
+    assert_eq!((report.stored, waiting(&report)), (1, vec![format!("{RUN}/outputs/big")]));
+    assert_eq!(world.store.open_multipart(), 1);
+    let report = pass(&mut passes).await;
+    assert_eq!((report.stored, report.waiting.len()), (1, 0));
+    assert_eq!((world.store.count(Op::Create), world.store.count(Op::PutPart)), (1, 5));
+    assert_eq!(world.difference().await, "");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upload_whose_file_is_gone_or_another_is_aborted_by_the_next_pass() {
+    for gone in [true, false] {
+        let world = World::new();
+        big(&world, 1);
+        let mut passes = world.passes();
+        world.store.fail(Op::Complete, "", Fault::Reset, Times::Always);
+        let report = pass(&mut passes).await;
+        assert_eq!((report.stored, world.store.open_multipart()), (0, 1));
+        world.store.clear_faults();
+        if gone {
+            fs::remove_file(world.run("outputs/big")).unwrap();
+        } else {
+            big(&world, 2);
+        }
+        let report = pass(&mut passes).await;
+        assert_eq!((report.stored, world.store.open_multipart()), (u64::from(!gone), 0));
+        assert_eq!(world.difference().await, "");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_finished_is_aborted_at_the_very_end() {
+    let world = World::with(|config| config.grace = Some(Duration::from_secs(30)));
+    big(&world, 1);
+    world.store.fail(Op::PutPart, "", Fault::Stall, Times::Nth(2));
+    let sidecar = world.start();
+    world.called(Op::PutPart, "big", 2).await;
+    world.stop.asked.cancel();
+    let report = sidecar.await.unwrap();
+    assert_eq!(report.class, plx_contract::Class::Incomplete, "{}", report.message);
+    assert_eq!(world.store.open_multipart(), 0);
+    assert!(!world.art(".plx/pod-1/uploads.jsonl").exists());
+}
+
+#[tokio::test(start_paused = true)]
+async fn temporary_files_of_a_killed_sidecar_leave_the_volume_and_those_of_a_living_one_stay() {
+    let world = World::new();
+    let volume = tempfile::tempdir().unwrap();
+    world.settled(&["outputs/a"]);
+    let temp = |number: u64| volume.path().join(RUN).join(format!("outputs/{TEMP_PREFIX}{number:016x}"));
+    fs::create_dir_all(temp(1).parent().unwrap()).unwrap();
+    fs::write(temp(1), "half of a file that is gone").unwrap();
+    fs::write(temp(2), "half of one that somebody writes").unwrap();
+    let writer = fs::File::open(temp(2)).unwrap();
+    rustix::fs::flock(&writer, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    // It ended in order: nobody looks.
+    let passes = || supervise::passes(&world.config, Remote::volume(volume.path()));
+    let mut first = passes();
+    pass(&mut first).await;
+    first.close(Duration::from_secs(1)).await;
+    assert!(temp(1).exists());
+    // It was killed: its file is there still.
+    drop(passes());
+    assert!(world.art(".plx/pod-1/uploads.jsonl").exists());
+    pass(&mut passes()).await;
+    assert_eq!((temp(1).exists(), temp(2).exists()), (false, true));
+    assert_eq!(fs::read_to_string(volume.path().join(RUN).join("outputs/a")).unwrap(), "outputs/a");
+}
