@@ -45,6 +45,8 @@ pub struct Config {
     pub finish: Duration,
     /// The logs of the pod's containers are collected.
     pub monitor_logs: bool,
+    /// The spec of the run's pods is collected.
+    pub monitor_spec: bool,
     /// What an incomplete end means.
     pub on_incomplete: OnIncomplete,
     /// Memory of all transfer buffers, when it is set by hand.
@@ -63,9 +65,6 @@ impl Config {
     /// # Errors
     /// When the run, the pod or the store is not named, or a value cannot be used.
     pub fn load(args: &Args, env: &impl Env) -> Result<Self, SidecarError> {
-        if args.monitor_spec {
-            tracing::warn!("--monitor-spec: this version does not collect the spec from Kubernetes");
-        }
         let missing = |key| SidecarError::Missing { key };
         let pod = env.non_empty(env::POD_ID).ok_or(missing(env::POD_ID))?;
         let store_name =
@@ -87,6 +86,7 @@ impl Config {
             grace: seconds(args.grace_period, env::GRACE_SECONDS)?,
             finish: seconds(args.finish_timeout, env::FINISH_SECONDS)?.unwrap_or(DEFAULT_FINISH),
             monitor_logs: args.monitor_logs,
+            monitor_spec: args.monitor_spec,
             on_incomplete: args.on_incomplete,
             buffer_bytes: env::number(env, env::BUFFER_BYTES)?,
         })

@@ -4,6 +4,7 @@
 //! checkpoint. So it starts the clock, and passes go on until main is gone by any other sign, or time is up. Where no
 //! other sign can come, a short quiet spell after SIGTERM is the sign.
 
+use crate::beside::Beside;
 use crate::logs::Logs;
 use crate::main_container::{Gone, MainContainer, Marker, Process, Signs};
 use crate::pass::Passes;
@@ -68,7 +69,8 @@ pub async fn run(config: Config, env: &impl SharedEnv, stop: Stop) -> Result<Rep
     let summaries = Summaries::start(&config, env, &DiskFiles);
     let mut passes = passes(&config, remote).with_summaries(summaries);
     let logs = if config.monitor_logs { Logs::follow(&config, env) } else { None };
-    Ok(supervise(&config, &mut passes, signs, logs, grace, stop).await)
+    let beside = Beside::start(&config, env);
+    Ok(supervise(&config, &mut passes, signs, logs, beside, grace, stop).await)
 }
 
 /// Passes into a store, with the journal of this pod, or what init left.
@@ -85,6 +87,7 @@ pub async fn supervise(
     passes: &mut Passes,
     mut main: Signs,
     logs: Option<Logs>,
+    beside: Beside,
     grace: watch::Receiver<Duration>,
     stop: Stop,
 ) -> Report {
@@ -145,6 +148,7 @@ pub async fn supervise(
     if !terminating {
         clocks.spawn(expire(config.finish, hard.clone()));
     }
+    let beside = beside.finish(matches!(ended, Ended::Main(_)), &hard);
     if let Some(logs) = logs {
         let last = logs.finish(&config.container, matches!(ended, Ended::Main(_)), &hard);
         match ended {
@@ -157,6 +161,7 @@ pub async fn supervise(
             _ => last.await,
         }
     }
+    beside.await;
     // Out of time, one more look says what is missing; a disk that hangs must not cost the report.
     let look = finish::finish(passes, &hard);
     let last = match ended {

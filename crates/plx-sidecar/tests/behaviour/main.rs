@@ -10,5 +10,6 @@ mod hand_over;
 mod log;
 mod pod_status;
 mod schedule;
+mod spec;
 mod summaries;
 mod world;

@@ -5,9 +5,11 @@ use futures::future::BoxFuture;
 use plx_contract::run::RunInstance;
 use plx_contract::{Layout, RelPath};
 use plx_runtime::{Report, Stop};
+use plx_sidecar::beside::Beside;
 use plx_sidecar::intervals::Schedule;
 use plx_sidecar::main_container::{Gone, MainContainer, Signs};
 use plx_sidecar::pass::{PassReport, Passes};
+use plx_sidecar::spec::{Source, Spec};
 use plx_sidecar::summaries::{Lineage, Summaries};
 use plx_sidecar::{Config, DEFAULT_GRACE, OnIncomplete, supervise};
 use plx_testkit::{FaultStore, LeftFiles, Op, Planted, Snapshot};
@@ -39,6 +41,8 @@ pub struct World {
     pub main: CancellationToken,
     /// Who is told of events.
     pub api: Option<Arc<dyn Lineage>>,
+    /// Who knows the spec of the run's pods.
+    pub source: Option<Arc<dyn Source>>,
 }
 
 impl World {
@@ -69,13 +73,15 @@ impl World {
             grace: None,
             finish: Duration::from_secs(1800),
             monitor_logs: false,
+            monitor_spec: false,
             on_incomplete: OnIncomplete::Report,
             buffer_bytes: None,
         };
         change(&mut config);
         fs::create_dir_all(config.layout.run(&config.run.uuid)).unwrap();
         let (store, stop, main) = (FaultStore::new(), Stop::new(), CancellationToken::new());
-        Self { folder, left, store, config, stop, main, api: None }
+        let (api, source) = (None, None);
+        Self { folder, left, store, config, stop, main, api, source }
     }
 
     /// A path below the artifacts root.
@@ -141,9 +147,11 @@ impl World {
     /// Starts a sidecar whose pod says how much time it has.
     pub fn start_given(&self, signs: Signs, grace: watch::Receiver<Duration>) -> JoinHandle<Report> {
         let (config, stop, mut passes) = (self.config.clone(), self.stop.clone(), self.passes());
-        tokio::spawn(
-            async move { supervise::supervise(&config, &mut passes, signs, None, grace, stop).await },
-        )
+        let spec = self.source.clone().map(|source| Spec::told_by(source, &config));
+        let beside = Beside { spec };
+        tokio::spawn(async move {
+            supervise::supervise(&config, &mut passes, signs, None, beside, grace, stop).await
+        })
     }
 
     /// Waits until the store was asked that; fails, in place of waiting for ever, when it never is.

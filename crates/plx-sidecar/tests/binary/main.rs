@@ -8,4 +8,5 @@ mod kubernetes;
 mod logs;
 mod pod;
 mod signals;
+mod spec;
 mod summaries;
