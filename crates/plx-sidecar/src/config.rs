@@ -47,6 +47,8 @@ pub struct Config {
     pub monitor_logs: bool,
     /// The spec of the run's pods is collected.
     pub monitor_spec: bool,
+    /// What main uses is collected, or not; none where only the pod says so.
+    pub collect_resources: Option<bool>,
     /// What an incomplete end means.
     pub on_incomplete: OnIncomplete,
     /// Memory of all transfer buffers, when it is set by hand.
@@ -87,6 +89,11 @@ impl Config {
             finish: seconds(args.finish_timeout, env::FINISH_SECONDS)?.unwrap_or(DEFAULT_FINISH),
             monitor_logs: args.monitor_logs,
             monitor_spec: args.monitor_spec,
+            collect_resources: env::boolean(env, env::COLLECT_RESOURCES).unwrap_or_else(|error| {
+                // No reason to send no outputs.
+                tracing::warn!("{error}; it counts as unset");
+                None
+            }),
             on_incomplete: args.on_incomplete,
             buffer_bytes: env::number(env, env::BUFFER_BYTES)?,
         })

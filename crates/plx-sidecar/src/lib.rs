@@ -3,8 +3,8 @@
 //!
 //! A pass is scan, plan, apply, and a commit of only what landed ([`pass`]). The end is a state of its own
 //! ([`supervise`]): SIGTERM starts its clock, main's absence starts the last pass, and the report says what did not
-//! reach the store. Logs ([`logs`]) and the spec of the run's pods ([`spec`]) are collected beside it, and are files to a
-//! pass like all others.
+//! reach the store. Logs ([`logs`]), the spec of the run's pods ([`spec`]) and what main uses ([`resources`]) are collected
+//! beside it, and are files to a pass like all others.
 
 pub mod beside;
 mod cli;
@@ -16,6 +16,7 @@ pub mod logs;
 pub mod main_container;
 pub mod pass;
 pub mod pod_status;
+pub mod resources;
 pub mod spec;
 pub mod summaries;
 pub mod supervise;

@@ -69,7 +69,7 @@ pub async fn run(config: Config, env: &impl SharedEnv, stop: Stop) -> Result<Rep
     let summaries = Summaries::start(&config, env, &DiskFiles);
     let mut passes = passes(&config, remote).with_summaries(summaries);
     let logs = if config.monitor_logs { Logs::follow(&config, env) } else { None };
-    let beside = Beside::start(&config, env);
+    let beside = Beside::start(&config, env, &stop);
     Ok(supervise(&config, &mut passes, signs, logs, beside, grace, stop).await)
 }
 

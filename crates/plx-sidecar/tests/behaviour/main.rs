@@ -9,6 +9,7 @@ mod failures;
 mod hand_over;
 mod log;
 mod pod_status;
+mod resources;
 mod schedule;
 mod spec;
 mod summaries;

@@ -9,6 +9,7 @@ use plx_sidecar::beside::Beside;
 use plx_sidecar::intervals::Schedule;
 use plx_sidecar::main_container::{Gone, MainContainer, Signs};
 use plx_sidecar::pass::{PassReport, Passes};
+use plx_sidecar::resources::{Meter, Resources};
 use plx_sidecar::spec::{Source, Spec};
 use plx_sidecar::summaries::{Lineage, Summaries};
 use plx_sidecar::{Config, DEFAULT_GRACE, OnIncomplete, supervise};
@@ -19,7 +20,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 use tempfile::TempDir;
 use tokio::sync::watch;
@@ -43,6 +44,8 @@ pub struct World {
     pub api: Option<Arc<dyn Lineage>>,
     /// Who knows the spec of the run's pods.
     pub source: Option<Arc<dyn Source>>,
+    /// What looks at main, for the next sidecar.
+    pub meter: Mutex<Option<Box<dyn Meter>>>,
 }
 
 impl World {
@@ -74,14 +77,15 @@ impl World {
             finish: Duration::from_secs(1800),
             monitor_logs: false,
             monitor_spec: false,
+            collect_resources: None,
             on_incomplete: OnIncomplete::Report,
             buffer_bytes: None,
         };
         change(&mut config);
         fs::create_dir_all(config.layout.run(&config.run.uuid)).unwrap();
         let (store, stop, main) = (FaultStore::new(), Stop::new(), CancellationToken::new());
-        let (api, source) = (None, None);
-        Self { folder, left, store, config, stop, main, api, source }
+        let (api, source, meter) = (None, None, Mutex::default());
+        Self { folder, left, store, config, stop, main, api, source, meter }
     }
 
     /// A path below the artifacts root.
@@ -148,7 +152,9 @@ impl World {
     pub fn start_given(&self, signs: Signs, grace: watch::Receiver<Duration>) -> JoinHandle<Report> {
         let (config, stop, mut passes) = (self.config.clone(), self.stop.clone(), self.passes());
         let spec = self.source.clone().map(|source| Spec::told_by(source, &config));
-        let beside = Beside { spec };
+        let meter = self.meter.lock().unwrap().take();
+        let resources = meter.map(|meter| Resources::told_by(meter, &config, &stop));
+        let beside = Beside { spec, resources };
         tokio::spawn(async move {
             supervise::supervise(&config, &mut passes, signs, None, beside, grace, stop).await
         })

@@ -7,6 +7,7 @@ mod faults;
 mod kubernetes;
 mod logs;
 mod pod;
+mod resources;
 mod signals;
 mod spec;
 mod summaries;
