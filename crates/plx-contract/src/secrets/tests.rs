@@ -249,3 +249,20 @@ fn a_password_that_is_a_name_too_does_not_cost_the_name() {
         })
     );
 }
+
+proptest::proptest! {
+    #[test]
+    fn any_text_is_taken_and_a_variable_of_a_secret_name_never_shows_its_value(
+        around in "(\\PC|[=:@/;&\"'{}$. -]|eyJ|://|Bearer |-----BEGIN |PRIVATE KEY-----){0,40}",
+        secret in "[a-zA-Z0-9+/]{12,60}",
+    ) {
+        let mut document = json!({
+            "env": [{"name": "A", "value": around}, {"name": "DB_PASSWORD", "value": secret}],
+            "args": [format!("{around}{secret}"), around],
+            "note": around,
+        });
+        let known = secrets_of(&document);
+        redact(&mut document, &known);
+        proptest::prop_assert!(!document.to_string().contains(&secret));
+    }
+}
