@@ -141,6 +141,14 @@ async fn a_dockerfile_and_the_sidecar() {
     assert!(dockerfile.lines().any(|line| line == "RUN pip install package1"), "{dockerfile}");
     assert_eq!(world.lineage("Dockerfile").await.kind.as_deref(), Some("dockerfile"));
     assert_eq!(ended.report("polyaxon-sidecar")["code"], 0);
+    let spec: Value = serde_json::from_slice(&outputs["spec.json"]).unwrap();
+    let main =
+        |status: &Value| status["name"] == "polyaxon-main" && status["state"]["terminated"]["exitCode"] == 0;
+    let pods = spec["pods"].as_object().unwrap();
+    let statuses = pods.values().filter_map(|pod| pod["status"]["containerStatuses"].as_array()).flatten();
+    assert_eq!((pods.len(), statuses.filter(|status| main(status)).count()), (1, 1), "{spec:#}");
+    let events = pods.values().filter_map(|pod| pod["events"].as_array()).flatten();
+    assert!(events.into_iter().any(|event| event["reason"] == "Started"), "{spec:#}");
 
     // What Polyaxon's UI shows of it: the log of each container, and the metric.
     let logs = objects(&store, &format!("{RUN}/plxlogs")).await;
@@ -173,6 +181,6 @@ async fn the_sample_pod_of_the_images() {
     let pod = Pod::start(&here(serde_json::from_str(&text).unwrap())).await;
     let ended = pod.succeeds().await;
     let outputs = files(&store.join(RUN).join("outputs"));
-    assert_eq!(outputs.keys().collect::<Vec<_>>(), ["model", "script.sh"]);
+    assert_eq!(outputs.keys().collect::<Vec<_>>(), ["model", "script.sh", "spec.json"]);
     assert_eq!(ended.log("polyaxon-main"), "test\n", "its script came by init");
 }

@@ -2,7 +2,7 @@
 
 use crate::kubectl::Pod;
 use crate::plumbing::{Place, pod};
-use crate::world::{RUN, World, complete, objects, sha256};
+use crate::world::{RUN, SPEC, World, complete, objects, sha256};
 use plx_testkit::S3Target;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -15,7 +15,9 @@ fn fixture(world: &World) -> Value {
 }
 
 async fn outputs(store: &S3Target) -> BTreeMap<String, Vec<u8>> {
-    objects(store, &format!("{RUN}/outputs")).await
+    let mut outputs = objects(store, &format!("{RUN}/outputs")).await;
+    outputs.remove(SPEC);
+    outputs
 }
 
 /// What a start must send: its own files, and the manifest, which it changed.

@@ -120,11 +120,12 @@ impl World {
         self.s3.target(name)
     }
 
-    /// The run's outputs that were sent since the requests were forgotten, each as often as it was sent.
+    /// The run's outputs that were sent since the requests were forgotten, each as often as it was sent. The spec is sent when
+    /// the pod changes.
     pub fn sent(&self) -> Vec<String> {
         let puts = self.s3_front.requests().into_iter().filter(|seen| seen.method == "PUT");
         let keys = puts.filter_map(|seen| Some(seen.path_and_query.split_once("/outputs/")?.1.to_owned()));
-        let mut keys: Vec<String> = keys.collect();
+        let mut keys: Vec<String> = keys.filter(|key| key != SPEC).collect();
         keys.sort();
         keys
     }
@@ -211,13 +212,17 @@ fn walk(root: &Path) -> Vec<std::path::PathBuf> {
     found
 }
 
-/// Everything that main wrote is stored as it was, and no more than that. No secret is in it. What main found when it
+/// What the sidecar writes among the outputs.
+pub const SPEC: &str = "spec.json";
+
+/// Everything that main wrote is stored as it was, and no more than that but the spec. No secret is in it. What main found when it
 /// started for the last time, by path.
 pub fn complete(outputs: &BTreeMap<String, Vec<u8>>) -> BTreeMap<String, String> {
     let manifest = outputs.get("manifest").unwrap_or_else(|| panic!("no manifest in {:?}", outputs.keys()));
     let written: BTreeMap<String, String> = sums(manifest)
         .into_iter()
         .map(|(path, sum)| (path.trim_start_matches("./").to_owned(), sum))
+        .filter(|(path, _)| path != SPEC)
         .collect();
     let mut stored: BTreeMap<String, String> = BTreeMap::new();
     for (name, bytes) in outputs {
@@ -225,12 +230,14 @@ pub fn complete(outputs: &BTreeMap<String, Vec<u8>>) -> BTreeMap<String, String>
         if bytes.len() < 1 << 20 {
             Planted::here().assert_free(name, bytes);
         }
-        if name != "manifest" {
+        if name != "manifest" && name != SPEC {
             stored.insert(name.clone(), sha256(bytes));
         }
     }
     assert_eq!(stored, written);
     let attempts = outputs.keys().filter_map(|name| name.strip_prefix("attempts/")?.strip_suffix("/inputs"));
     let last: u32 = attempts.map(|number| number.parse().unwrap()).max().expect("main ran");
-    sums(&outputs[&format!("attempts/{last}/inputs")])
+    let mut found = sums(&outputs[&format!("attempts/{last}/inputs")]);
+    found.retain(|path, _| !path.ends_with("/outputs/spec.json"));
+    found
 }

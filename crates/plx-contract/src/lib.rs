@@ -25,6 +25,7 @@ pub mod python;
 pub mod record;
 pub mod run;
 pub mod script;
+pub mod secrets;
 pub mod stat;
 
 pub use class::{Class, Classified};

@@ -14,7 +14,8 @@ use std::time::Duration;
 /// Where the kubelet puts the service account.
 const ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 const CONNECT: Duration = Duration::from_secs(5);
-const WHOLE: Duration = Duration::from_secs(30);
+/// For an answer with its body.
+pub(crate) const WHOLE: Duration = Duration::from_secs(30);
 /// As much of the server's own words as is repeated.
 const SAID: usize = 300;
 
@@ -91,15 +92,27 @@ impl<F: Files> Cluster<F> {
     /// # Errors
     /// When the server cannot be asked, refuses, or answers with something else.
     pub async fn pod(&self, name: &str) -> Result<Option<Pod>, KubeError> {
-        let path = format!("/api/v1/namespaces/{}/pods/{name}", self.namespace);
-        let read = match self.get(&path).await {
+        let path = self.path_of(name);
+        let no_pod = |_| KubeError::Refused { path, status: 200, said: "what came is no pod".to_owned() };
+        self.pod_object(name).await?.map(serde_json::from_value).transpose().map_err(no_pod)
+    }
+
+    /// The same as [`Cluster::pod`], with all that the server says of it.
+    ///
+    /// # Errors
+    /// When the server cannot be asked or refuses.
+    pub async fn pod_object(&self, name: &str) -> Result<Option<Value>, KubeError> {
+        let path = self.path_of(name);
+        match self.get(&path).await {
             Err(denied @ KubeError::Refused { status: 403, .. }) => {
                 self.get(&format!("{path}/status")).await.map_err(|_| denied)
             }
             read => read,
-        };
-        let no_pod = |_| KubeError::Refused { path, status: 200, said: "what came is no pod".to_owned() };
-        read?.map(serde_json::from_value).transpose().map_err(no_pod)
+        }
+    }
+
+    fn path_of(&self, pod: &str) -> String {
+        format!("/api/v1/namespaces/{}/pods/{pod}", self.namespace)
     }
 
     /// Asks, whatever the answer is; answer and body have come by then or it is an error.
@@ -152,6 +165,11 @@ pub fn operation_path(namespace: &str, kind: &str, uuid: &str) -> Option<String>
         _ => return None,
     };
     Some(format!("/apis/polyaxon.com/v1/namespaces/{namespace}/{plural}/plx-operation-{uuid}"))
+}
+
+/// Whether runs of a kind have services (`polyaxon/_flow/run/enums.py`, `has_service`).
+pub fn has_service(kind: &str) -> bool {
+    matches!(kind, "service" | "daskcluster" | "raycluster" | "mpijob" | "tfjob" | "pytorchjob")
 }
 
 #[cfg(test)]

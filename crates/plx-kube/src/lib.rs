@@ -6,21 +6,26 @@
 
 //!
 //! [`Feed`] follows the own pod, and [`End::of`] says whether its main container has ended for good.
-//! [`log::Follower`] follows the log of one of its containers.
+//! [`log::Follower`] follows the log of one of its containers. [`Cluster::page`] lists what belongs to a run, and
+//! [`Cluster::usage`] says what a pod's containers use.
 
 mod cluster;
 mod end;
 mod error;
 mod feed;
 mod lines;
+mod list;
 pub mod log;
 mod pace;
 pub mod pod;
+mod usage;
 mod watch;
 
-pub use cluster::{Cluster, operation_path};
+pub use cluster::{Cluster, has_service, operation_path};
 pub use end::{End, waits_in_vain};
 pub use error::KubeError;
 pub use feed::{Feed, News};
+pub use list::{Page, Selector};
 pub use pace::{LogPace, Pace};
 pub use pod::Pod;
+pub use usage::{PodUsage, Usage, quantity};

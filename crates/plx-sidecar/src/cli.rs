@@ -42,8 +42,8 @@ pub struct Args {
     /// Collects the logs of all containers of the pod, from Kubernetes into plxlogs/POD.jsonl.
     #[arg(long)]
     pub monitor_logs: bool,
-    /// The pod's spec: not collected by this version.
-    #[arg(long, hide = true)]
+    /// Collects the spec of the run's pods and what happened to them, from Kubernetes into outputs/spec.json.
+    #[arg(long)]
     pub monitor_spec: bool,
     /// Accepted for compatibility: failures are retried as long as there is time.
     #[arg(long, hide = true)]
@@ -103,7 +103,10 @@ mod tests {
         ])
         .expect("parses")
         .into_args();
-        assert_eq!((args.sleep_interval, args.sync_interval, args.monitor_logs), (10, -1, true));
+        assert_eq!(
+            (args.sleep_interval, args.sync_interval, args.monitor_logs && args.monitor_spec),
+            (10, -1, true)
+        );
         assert!(Args::try_parse_from(["plx-sidecar", "--sync-interval", "-1"]).is_ok());
         assert!(Args::try_parse_from(["plx-sidecar", "--nope"]).is_err());
     }

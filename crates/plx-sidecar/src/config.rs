@@ -47,6 +47,10 @@ pub struct Config {
     pub lifeless: Option<Duration>,
     /// The logs of the pod's containers are collected.
     pub monitor_logs: bool,
+    /// The spec of the run's pods is collected.
+    pub monitor_spec: bool,
+    /// What main uses is collected, or not; none where only the pod says so.
+    pub collect_resources: Option<bool>,
     /// What an incomplete end means.
     pub on_incomplete: OnIncomplete,
     /// Memory of all transfer buffers, when it is set by hand.
@@ -67,9 +71,6 @@ impl Config {
     /// # Errors
     /// When the run, the pod or the store is not named, or a value cannot be used.
     pub fn load(args: &Args, env: &impl Env) -> Result<Self, SidecarError> {
-        if args.monitor_spec {
-            tracing::warn!("--monitor-spec: this version does not collect the spec from Kubernetes");
-        }
         let missing = |key| SidecarError::Missing { key };
         let pod = env.non_empty(env::POD_ID).ok_or(missing(env::POD_ID))?;
         let store_name =
@@ -95,6 +96,12 @@ impl Config {
             )
             .filter(|lifeless| !lifeless.is_zero()),
             monitor_logs: args.monitor_logs,
+            monitor_spec: args.monitor_spec,
+            collect_resources: env::boolean(env, env::COLLECT_RESOURCES).unwrap_or_else(|error| {
+                // No reason to send no outputs.
+                tracing::warn!("{error}; it counts as unset");
+                None
+            }),
             on_incomplete: args.on_incomplete,
             buffer_bytes: env::number(env, env::BUFFER_BYTES)?,
         })

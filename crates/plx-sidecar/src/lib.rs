@@ -3,8 +3,10 @@
 //!
 //! A pass is scan, plan, apply, and a commit of only what landed ([`pass`]). The end is a state of its own
 //! ([`supervise`]): SIGTERM starts its clock, main's absence starts the last pass, and the report says what did not
-//! reach the store. Logs are collected beside it ([`logs`]) and are files to a pass like all others.
+//! reach the store. Logs ([`logs`]), the spec of the run's pods ([`spec`]) and what main uses ([`resources`]) are collected
+//! beside it, and are files to a pass like all others.
 
+pub mod beside;
 mod cli;
 mod config;
 mod error;
@@ -14,6 +16,8 @@ pub mod logs;
 pub mod main_container;
 pub mod pass;
 pub mod pod_status;
+pub mod resources;
+pub mod spec;
 pub mod summaries;
 pub mod supervise;
 mod unfinished;

@@ -4,6 +4,7 @@
 //! checkpoint. So it starts the clock, and passes go on until main is gone by any other sign, or time is up. Where no
 //! other sign can come, a short quiet spell after SIGTERM is the sign.
 
+use crate::beside::Beside;
 use crate::logs::Logs;
 use crate::main_container::{Gone, MainContainer, Marker, Process, Signs};
 use crate::pass::Passes;
@@ -78,7 +79,8 @@ pub async fn run(config: Config, env: &impl SharedEnv, stop: Stop) -> Result<Rep
     let summaries = Summaries::start(&config, env, &DiskFiles);
     let mut passes = passes(&config, remote).with_summaries(summaries);
     let logs = if config.monitor_logs { Logs::follow(&config, env) } else { None };
-    Ok(supervise(&config, &mut passes, signs, logs, grace, stop).await)
+    let beside = Beside::start(&config, env, &stop);
+    Ok(supervise(&config, &mut passes, signs, logs, beside, grace, stop).await)
 }
 
 /// Passes into a store, with the journal of this pod, or what init left.
@@ -96,6 +98,7 @@ pub async fn supervise(
     passes: &mut Passes,
     mut main: Signs,
     logs: Option<Logs>,
+    beside: Beside,
     grace: watch::Receiver<Duration>,
     stop: Stop,
 ) -> Report {
@@ -171,6 +174,7 @@ pub async fn supervise(
     if !terminating {
         clocks.spawn(expire(config.finish, hard.clone()));
     }
+    let beside = beside.finish(matches!(ended, Ended::Main(_)), &hard);
     if let Some(logs) = logs {
         let last = logs.finish(&config.container, matches!(ended, Ended::Main(_)), &hard);
         match ended {
@@ -183,6 +187,7 @@ pub async fn supervise(
             _ => last.await,
         }
     }
+    beside.await;
     // Out of time, one more look says what is missing; a disk that hangs must not cost the report.
     let look = finish::finish(passes, &stop.asked, &hard);
     let last = match ended {
@@ -200,13 +205,21 @@ pub async fn supervise(
     } else {
         passes.summaries().finish(LAST_DELIVERY, &hard).await
     };
-    clocks.shutdown().await;
     let out_of_time = ended == Ended::OutOfTime || (hard.is_cancelled() && !last.is_settled());
     let mut report = finish::report(passes, &last, config.on_incomplete, out_of_time);
     if report.class != Class::Done {
-        let moment = if hard.is_cancelled() { margin(*grace.borrow()) / 8 } else { WARNING };
-        passes.summaries().warn(&report, moment).await;
+        // The report itself must not come too late for it.
+        if hard.is_cancelled() {
+            let moment = margin(*grace.borrow()) / 8;
+            passes.summaries().warn(&report, moment).await;
+        } else {
+            tokio::select! {
+                () = passes.summaries().warn(&report, WARNING) => {}
+                () = hard.cancelled() => {}
+            }
+        }
     }
+    clocks.shutdown().await;
     untold.add_to(&mut report);
     report.details.insert(0, ("main", json!(words(&ended).trim_end_matches(": the last pass"))));
     match report.class {

@@ -224,3 +224,70 @@ async fn it_fails_on_demand() {
     kube.recover();
     assert_eq!(asker.json(&path).await.0, 200);
 }
+
+#[tokio::test]
+async fn lists_are_selected_and_come_in_parts() {
+    let kube = FakeKube::start().await;
+    for name in ["pod-1", "pod-2", "pod-3"] {
+        kube.start_pod(name, "Never");
+        kube.belongs_to(name, "run-1", "tfjob");
+    }
+    kube.start_pod("other", "Never");
+    kube.start_service("service-1", "run-1");
+    let asker = Asker::of(&kube);
+    let of_run =
+        "labelSelector=app.kubernetes.io%2Finstance%3Drun-1,app.kubernetes.io%2Fmanaged-by%3Dpolyaxon";
+    let names = |list: &Value| {
+        let items = list["items"].as_array().unwrap().iter();
+        items.map(|item| item["metadata"]["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let (_, first) = asker.json(&format!("{PODS}?{of_run}&limit=2")).await;
+    assert_eq!(
+        (names(&first), &first["items"][0]["kind"]),
+        (vec!["pod-1".into(), "pod-2".into()], &Value::Null)
+    );
+    let next = first["metadata"]["continue"].as_str().unwrap();
+    let (_, rest) = asker.json(&format!("{PODS}?{of_run}&limit=2&continue={next}")).await;
+    assert_eq!((names(&rest), &rest["metadata"]["continue"]), (vec!["pod-3".to_owned()], &Value::Null));
+    let namespace = "/api/v1/namespaces/polyaxon";
+    let (_, services) = asker.json(&format!("{namespace}/services?{of_run}")).await;
+    assert_eq!(names(&services), ["service-1"]);
+    assert_eq!(asker.json(&format!("{PODS}?labelSelector=a%20in%20(b)")).await.0, 400);
+
+    kube.happened("Pod", "pod-1", "Pulled", "it is there");
+    kube.happened("Pod", "pod-1", "Pulled", "it is there");
+    kube.happened("Pod", "pod-2", "Pulled", "it is there");
+    let about = "fieldSelector=involvedObject.kind%3DPod%2CinvolvedObject.name%3Dpod-1";
+    let (_, events) = asker.json(&format!("{namespace}/events?{about}")).await;
+    let event = &events["items"][0];
+    assert_eq!((events["items"].as_array().map(Vec::len), &event["count"]), (Some(1), &2.into()));
+    assert_ne!(event["firstTimestamp"], event["lastTimestamp"]);
+    kube.deny("list", "events");
+    let (status, denied) = asker.json(&format!("{namespace}/events?{about}")).await;
+    assert!(
+        status == 403 && denied["message"].as_str().unwrap().contains(r#"cannot list resource "events""#)
+    );
+}
+
+#[tokio::test]
+async fn what_containers_use_is_told_where_there_is_a_metrics_api() {
+    let kube = FakeKube::start().await;
+    kube.start_pod("pod-1", "Never");
+    let asker = Asker::of(&kube);
+    let path = "/apis/metrics.k8s.io/v1beta1/namespaces/polyaxon/pods/pod-1";
+    let response = asker.ask(path).await.unwrap();
+    assert_eq!(
+        (response.status().as_u16(), response.text().await.unwrap().as_str()),
+        (404, "404 page not found\n")
+    );
+    kube.has_metrics();
+    let (status, said) = asker.json(path).await;
+    assert_eq!((status, &said["reason"]), (404, &"NotFound".into()));
+    kube.uses("pod-1", "2026-01-01T00:00:00Z", &[("polyaxon-main", "250m", "64Mi")]);
+    let (_, metrics) = asker.json(path).await;
+    assert_eq!(metrics["containers"][0]["usage"]["cpu"], "250m");
+    kube.deny("get", "pods.metrics.k8s.io");
+    let (status, said) = asker.json(path).await;
+    let said = said["message"].as_str().unwrap();
+    assert!(status == 403 && said.contains(r#"resource "pods" in API group "metrics.k8s.io""#), "{said}");
+}

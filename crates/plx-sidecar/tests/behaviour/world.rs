@@ -5,9 +5,12 @@ use futures::future::BoxFuture;
 use plx_contract::run::RunInstance;
 use plx_contract::{Layout, RelPath};
 use plx_runtime::{Report, Stop};
+use plx_sidecar::beside::Beside;
 use plx_sidecar::intervals::Schedule;
 use plx_sidecar::main_container::{Gone, MainContainer, Signs};
 use plx_sidecar::pass::{PassReport, Passes};
+use plx_sidecar::resources::{Meter, Resources};
+use plx_sidecar::spec::{Source, Spec};
 use plx_sidecar::summaries::{Lineage, Summaries};
 use plx_sidecar::{Config, DEFAULT_GRACE, DEFAULT_LIFELESS, OnIncomplete, supervise};
 use plx_testkit::{FaultStore, LeftFiles, Op, Planted, Snapshot};
@@ -17,7 +20,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 use tempfile::TempDir;
 use tokio::sync::watch;
@@ -39,6 +42,10 @@ pub struct World {
     pub main: CancellationToken,
     /// Who is told of events.
     pub api: Option<Arc<dyn Lineage>>,
+    /// Who knows the spec of the run's pods.
+    pub source: Option<Arc<dyn Source>>,
+    /// What looks at main, for the next sidecar.
+    pub meter: Mutex<Option<Box<dyn Meter>>>,
 }
 
 impl World {
@@ -70,13 +77,16 @@ impl World {
             finish: Duration::from_secs(1800),
             lifeless: Some(DEFAULT_LIFELESS),
             monitor_logs: false,
+            monitor_spec: false,
+            collect_resources: None,
             on_incomplete: OnIncomplete::Report,
             buffer_bytes: None,
         };
         change(&mut config);
         fs::create_dir_all(config.layout.run(&config.run.uuid)).unwrap();
         let (store, stop, main) = (FaultStore::new(), Stop::new(), CancellationToken::new());
-        Self { folder, left, store, config, stop, main, api: None }
+        let (api, source, meter) = (None, None, Mutex::default());
+        Self { folder, left, store, config, stop, main, api, source, meter }
     }
 
     /// A path below the artifacts root.
@@ -142,9 +152,13 @@ impl World {
     /// Starts a sidecar whose pod says how much time it has.
     pub fn start_given(&self, signs: Signs, grace: watch::Receiver<Duration>) -> JoinHandle<Report> {
         let (config, stop, mut passes) = (self.config.clone(), self.stop.clone(), self.passes());
-        tokio::spawn(
-            async move { supervise::supervise(&config, &mut passes, signs, None, grace, stop).await },
-        )
+        let spec = self.source.clone().map(|source| Spec::told_by(source, &config));
+        let meter = self.meter.lock().unwrap().take();
+        let resources = meter.map(|meter| Resources::told_by(meter, &config, &stop));
+        let beside = Beside { spec, resources };
+        tokio::spawn(async move {
+            supervise::supervise(&config, &mut passes, signs, None, beside, grace, stop).await
+        })
     }
 
     /// Waits until the store was asked that; fails, in place of waiting for ever, when it never is.

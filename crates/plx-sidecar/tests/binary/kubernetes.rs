@@ -15,6 +15,7 @@ use tokio::time::{Instant, interval, timeout};
 pub const POD: &str = "pod-1";
 /// No end takes as long as this, not even in a black hole: a watch's bound, an answer's, and what is slow on a busy machine.
 const BOUND: Duration = Duration::from_secs(60);
+pub const RESOURCES: &str = "POLYAXON_COLLECT_RESOURCES";
 pub const OFTEN: [&str; 2] = ["--sync-interval=1", "--sleep-interval=1"];
 
 pub struct World {
@@ -42,9 +43,16 @@ impl World {
             ("POLYAXON_ARTIFACTS_STORE_NAME", "store".to_owned()),
             ("POLYAXON_CONNECTIONS_CATALOG", catalog.to_string()),
             ("PLX_TERMINATION_LOG", path("termination-log")),
+            // Else it would ask for the pod once more.
+            (RESOURCES, "false".to_owned()),
         ];
         let env = own.into_iter().chain(kube.env()).map(|(key, value)| (key.to_owned(), value)).collect();
         Self { kube, folder, env }
+    }
+
+    /// Whether what main uses is collected, is for main's environment to say, as in the converter's pods.
+    pub fn main_says_of_resources(&mut self) {
+        self.env.remove(RESOURCES);
     }
 
     pub fn run(&self, name: &str) -> PathBuf {

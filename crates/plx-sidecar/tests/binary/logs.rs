@@ -2,6 +2,7 @@
 
 use crate::kubernetes::{OFTEN, POD, World, within};
 use crate::pod::Sidecar;
+use plx_contract::layout::TEMP_PREFIX;
 use plx_testkit::FakeKube;
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -41,7 +42,9 @@ fn print(world: &World, numbers: Range<i64>) {
 /// The records in the store, in the order of the parts.
 fn records(world: &World) -> Vec<Value> {
     let parts = fs::read_dir(world.stored("plxlogs")).into_iter().flatten();
-    let mut parts: Vec<_> = parts.map(|part| part.unwrap().path()).collect();
+    // One that is being stored has another name, and may be half there.
+    let is_whole = |part: &fs::DirEntry| !part.file_name().to_string_lossy().starts_with(TEMP_PREFIX);
+    let mut parts: Vec<_> = parts.map(Result::unwrap).filter(is_whole).map(|part| part.path()).collect();
     // `POD.jsonl` stands before `POD.jsonl.0002`.
     parts.sort();
     let read = |part| fs::read_to_string(part).unwrap_or_default();

@@ -9,6 +9,8 @@ mod kills;
 mod kubernetes;
 mod logs;
 mod pod;
+mod resources;
 mod signals;
+mod spec;
 mod summaries;
 mod throttled;

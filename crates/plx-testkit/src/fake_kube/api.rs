@@ -6,6 +6,7 @@ use http::HeaderValue;
 use http::header::RETRY_AFTER;
 use serde_json::{Value, json};
 
+use super::lists;
 use super::logs::LogStream;
 use super::state::State;
 use super::stream::Stream;
@@ -21,8 +22,11 @@ pub(super) fn answer(shared: &Arc<Shared>, seen: &SeenKube, fault: Option<KubeFa
     let (verb, resource) = (seen.verb, seen.resource.as_str());
     if state.is_denied(verb, resource) {
         let who = format!("system:serviceaccount:{}:polyaxon-runs", FakeKube::NAMESPACE);
+        // As `pods.metrics.k8s.io`.
+        let (plural, group) = resource.split_once('.').unwrap_or((resource, ""));
+        let of = resource.split('/').next().unwrap_or(resource);
         let message = format!(
-            "pods \"{}\" is forbidden: User \"{who}\" cannot {verb} resource \"{resource}\" in API group \"\" in the \
+            "{of} \"{}\" is forbidden: User \"{who}\" cannot {verb} resource \"{plural}\" in API group \"{group}\" in the \
              namespace \"{}\"",
             seen.name, seen.namespace
         );
@@ -43,10 +47,8 @@ pub(super) fn answer(shared: &Arc<Shared>, seen: &SeenKube, fault: Option<KubeFa
             drop(state);
             LogStream::open(shared, seen)
         }
-        ("list", "pods") => match selected(seen) {
-            Ok(name) => list(&state, seen, name),
-            Err(wrong) => status(400, "BadRequest", wrong),
-        },
+        ("list", "pods" | "events" | "services") => lists::answer(&state, seen),
+        ("get", "pods.metrics.k8s.io") => metrics(&state, seen),
         ("watch", "pods") => match selected(seen) {
             Ok(name) => {
                 let name = name.map(str::to_owned);
@@ -67,13 +69,19 @@ fn one(state: &State, seen: &SeenKube) -> Response {
     }
 }
 
-fn list(state: &State, seen: &SeenKube, name: Option<&str>) -> Response {
+fn metrics(state: &State, seen: &SeenKube) -> Response {
+    let name = &seen.name;
     let of_namespace = seen.namespace == FakeKube::NAMESPACE;
-    let fits = |(key, _): &(&String, &Value)| of_namespace && name.is_none_or(|name| name == key.as_str());
-    let items: Vec<&Value> = state.pods.iter().filter(fits).map(|(_, pod)| pod).collect();
-    let metadata = json!({ "resourceVersion": state.version.to_string() });
-    let list = json!({ "kind": "PodList", "apiVersion": "v1", "metadata": metadata, "items": items });
-    json_answer(200, &list)
+    match &state.metrics {
+        // Nobody serves that group.
+        None => http_server::answer(404, "text/plain", "404 page not found\n".to_owned()),
+        Some(metrics) => match metrics.get(name).filter(|_| of_namespace) {
+            Some(metrics) => json_answer(200, metrics),
+            None => {
+                status(404, "NotFound", &format!("podmetrics.metrics.k8s.io \"polyaxon/{name}\" not found"))
+            }
+        },
+    }
 }
 
 /// The one pod that the field selector asks for, or none for all.
@@ -101,6 +109,6 @@ pub(super) fn status(code: u16, reason: &str, message: &str) -> Response {
     json_answer(code, &status_object(code, reason, message))
 }
 
-fn json_answer(status: u16, body: &Value) -> Response {
+pub(super) fn json_answer(status: u16, body: &Value) -> Response {
     http_server::answer(status, "application/json", body.to_string())
 }

@@ -2,7 +2,9 @@
 
 mod account;
 mod api;
+mod lists;
 mod logs;
+mod objects;
 mod pods;
 mod seen;
 mod state;
@@ -28,7 +30,8 @@ use crate::{Times, TlsFront};
 /// | call, below `/api/v1/namespaces/NS` | answer |
 /// |---|---|
 /// | `GET /pods/P`, `GET /pods/P/status` | the pod |
-/// | `GET /pods[?fieldSelector=metadata.name=P]` | a list, with the version that a watch goes on from |
+/// | `GET /pods`, `/services`, `/events` `[?labelSelector=][&fieldSelector=][&limit=][&continue=]` | a list or a part of it, with the version that a watch goes on from |
+/// | `GET /apis/metrics.k8s.io/v1beta1/namespaces/NS/pods/P` | what its containers use, when [`FakeKube::uses`] said so |
 /// | `GET /pods/P/log?container=C[&timestamps][&follow][&previous][&sinceTime=T]` | its lines, while it runs; 400 before it starts |
 /// | `GET /pods?watch=true&resourceVersion=…` | each change since then as a line, until `timeoutSeconds` are over |
 ///
@@ -113,7 +116,8 @@ impl FakeKube {
         lock(&self.shared.state).token = token;
     }
 
-    /// Takes a right away: a verb (`get`, `list`, `watch`) on a resource (`pods`, `pods/status`, `pods/log`); `*` is any.
+    /// Takes a right away: a verb (`get`, `list`, `watch`) on a resource (`pods`, `pods/status`, `pods/log`, `events`,
+    /// `services`, `pods.metrics.k8s.io`); `*` is any.
     pub fn deny(&self, verb: &str, resource: &str) {
         lock(&self.shared.state).denied.push((verb.to_owned(), resource.to_owned()));
     }

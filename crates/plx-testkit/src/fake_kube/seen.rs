@@ -11,7 +11,7 @@ use crate::http_server::header;
 pub struct SeenKube {
     /// `get`, `list` or `watch`; `none` of what is no resource that is known here.
     pub verb: &'static str,
-    /// As `pods` or `pods/status`.
+    /// As `pods`, `pods/status` or `pods.metrics.k8s.io`.
     pub resource: String,
     /// As it was asked for.
     pub namespace: String,
@@ -46,15 +46,21 @@ impl SeenKube {
             query: form_urlencoded::parse(query.as_bytes()).into_owned().collect(),
         };
         let parts: Vec<&str> = head.uri.path().split('/').skip(1).collect();
-        let ["api", "v1", "namespaces", namespace, rest @ ..] = parts.as_slice() else { return seen };
+        let (group, namespace, rest) = match parts.as_slice() {
+            ["api", "v1", "namespaces", namespace, rest @ ..] => ("", namespace, rest),
+            ["apis", "metrics.k8s.io", "v1beta1", "namespaces", namespace, rest @ ..] => {
+                (".metrics.k8s.io", namespace, rest)
+            }
+            _ => return seen,
+        };
         if head.method != http::Method::GET {
             return seen;
         }
         let watches = matches!(seen.parameter("watch"), Some("true" | "1"));
         let (verb, resource, name) = match rest {
-            [resource] if watches => ("watch", (*resource).to_owned(), ""),
-            [resource] => ("list", (*resource).to_owned(), ""),
-            [resource, name] => ("get", (*resource).to_owned(), *name),
+            [resource] if watches => ("watch", format!("{resource}{group}"), ""),
+            [resource] => ("list", format!("{resource}{group}"), ""),
+            [resource, name] => ("get", format!("{resource}{group}"), *name),
             [resource, name, part] => ("get", format!("{resource}/{part}"), *name),
             _ => return seen,
         };

@@ -20,6 +20,12 @@ pub(super) struct State {
     /// By name.
     pub pods: BTreeMap<String, Value>,
     pub changes: Vec<Change>,
+    /// By name.
+    pub services: BTreeMap<String, Value>,
+    /// In the order they came.
+    pub events: Vec<Value>,
+    /// By pod; none where there is no metrics API.
+    pub metrics: Option<BTreeMap<String, Value>>,
     /// The one that is accepted.
     pub token: String,
     /// Verb and resource; `*` is any.
@@ -50,6 +56,9 @@ impl State {
             forgotten: 0,
             pods: BTreeMap::new(),
             changes: Vec::new(),
+            services: BTreeMap::new(),
+            events: Vec::new(),
+            metrics: None,
             token,
             denied: Vec::new(),
             cuts: 0,
@@ -87,6 +96,12 @@ impl State {
         object["metadata"]["resourceVersion"] = json!(self.version.to_string());
         self.pods.insert(name.to_owned(), object.clone());
         self.changes.push(Change { version: self.version, kind, name: name.to_owned(), object });
+    }
+
+    /// Of all that is stored, one count.
+    pub(super) fn next_version(&mut self) -> String {
+        self.version += 1;
+        self.version.to_string()
     }
 
     pub(super) fn bookmark(&mut self) {
