@@ -318,7 +318,7 @@ impl Passes {
     ) {
         let versions = puts.iter().map(|put| (put.key.clone(), put.stat)).collect();
         let run = RelPath::parse(self.run.as_str()).unwrap_or_default();
-        for what in unfinished::clear(engine, &self.remote, &run, &versions).await {
+        for what in unfinished::clear(engine, &self.remote, &run, &versions, hard).await {
             self.warn_once(what);
         }
         let bases: HashMap<RelPath, _> = puts.iter().map(|put| (put.key.clone(), put.base.clone())).collect();

@@ -6,6 +6,7 @@ use plx_contract::{RelPath, Stat};
 use plx_transfer::{Engine, Ledger, Remote, abort_unfinished, remove_left};
 use std::collections::HashMap;
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 /// The file in the pod's folder.
 const NAME: &str = "uploads.jsonl";
@@ -50,10 +51,18 @@ pub(crate) async fn clear(
     remote: &Remote,
     run: &RelPath,
     files: &HashMap<RelPath, Stat>,
+    hard: &CancellationToken,
 ) -> Vec<String> {
+    // The look at what is left, when time is up, must not wait for a store.
+    if hard.is_cancelled() {
+        return Vec::new();
+    }
     let is_wanted =
         |key: &RelPath, version: &Stat| files.get(key).is_some_and(|stat| stat.same_version(version));
-    let mut errors = abort_unfinished(engine, remote, IN_A_PASS, is_wanted).await;
+    let mut errors = tokio::select! {
+        errors = abort_unfinished(engine, remote, IN_A_PASS, is_wanted) => errors,
+        () = hard.cancelled() => return Vec::new(),
+    };
     errors.extend(remove_left(engine, remote, vec![run.clone()]).await.err());
     errors.into_iter().map(|error| plx_runtime::Failure::from(error).message).collect()
 }
