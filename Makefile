@@ -55,7 +55,7 @@ roundtrip: ## 10 000 small files, one of 2 GiB and odd names: disk to S3 to disk
 	python3 tests/bench/roundtrip.py
 
 soak-kill: ## SIGKILL at 50 points of an upload of 2 GiB: what is sent again, what is left; needs minutes and 7 GiB of disk
-	$(CARGO) test --locked -p plx-sidecar --test binary -- --ignored --nocapture soak_a_large_upload
+	$(CARGO) test --locked --workspace --test binary -- --ignored --nocapture soak_a_large_upload
 
 images: ## plx-init and plx-sidecar as container images, with docker, podman or buildah; see images/README.md
 	images/make.sh

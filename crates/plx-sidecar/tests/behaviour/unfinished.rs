@@ -28,8 +28,8 @@ fn big(world: &World, seed: u64) {
 #[tokio::test(start_paused = true)]
 async fn an_upload_that_a_pass_broke_off_is_continued_by_the_next_one() {
     let world = world();
-    big(&world, 1);
     world.write("outputs/small", "stored at once");
+    big(&world, 1);
     let mut passes = world.passes();
     world.store.fail(Op::PutPart, "", Fault::Stall, Times::Nth(3));
     let hard = CancellationToken::new();
