@@ -60,7 +60,7 @@ sync-interval: ## what intervals from 1 s to "only at the end" cost three kinds 
 	python3 tests/bench/sync_interval.py
 
 soak-kill: ## SIGKILL at 50 points of an upload of 2 GiB: what is sent again, what is left; needs minutes and 7 GiB of disk
-	$(CARGO) test --locked -p plx-sidecar --test binary -- --ignored --nocapture soak_a_large_upload
+	$(CARGO) test --locked --workspace --test binary -- --ignored --nocapture soak_a_large_upload
 
 images: ## plx-init and plx-sidecar as container images, with docker, podman or buildah; see images/README.md
 	images/make.sh

@@ -16,3 +16,4 @@ mod pretender;
 mod proxies;
 mod refusals;
 mod regions;
+mod uploads;

@@ -296,7 +296,7 @@ impl Passes {
     ) {
         let versions = puts.iter().map(|put| (put.key.clone(), put.stat)).collect();
         let run = RelPath::parse(self.run.as_str()).unwrap_or_default();
-        for what in unfinished::clear(engine, &self.remote, &run, &versions).await {
+        for what in unfinished::clear(engine, &self.remote, &run, &versions, hard).await {
             self.warn_once(what);
         }
         let mut bases = HashMap::with_capacity(puts.len());

@@ -166,6 +166,14 @@ impl Ledger {
         self.held().record(Line::Over { n: number });
     }
 
+    /// The object is there, and whoever asked for it knows.
+    pub(crate) fn landed(&self, key: &RelPath) {
+        let mut held = self.held();
+        let is_it = |flight: &&Flight| flight.completing.is_some() && !flight.doomed && flight.key == *key;
+        let over: Vec<u64> = held.flights.values().filter(is_it).map(|flight| flight.number).collect();
+        over.into_iter().for_each(|n| held.record(Line::Over { n }));
+    }
+
     fn held(&self) -> std::sync::MutexGuard<'_, Held> {
         self.held.lock().expect("no code panics while it holds the ledger")
     }

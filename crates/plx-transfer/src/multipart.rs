@@ -63,7 +63,10 @@ pub(crate) async fn put(
         };
         match put.all().await {
             Ok(Some(ended)) => {
-                ledger.over(put.flight.number);
+                // With a ledger it is over once the caller has been told: `upload` says so.
+                if !ledger.keeps() {
+                    ledger.over(put.flight.number);
+                }
                 return Ok(ended);
             }
             Ok(None) => {
@@ -226,7 +229,12 @@ impl Put<'_> {
         let stood = match resumed {
             Some(stood) => stood,
             None if ledger.keeps() => {
-                let stood = self.stands().await;
+                let stood = tokio::select! {
+                    stood = self.stands() => stood,
+                    () = self.send.stop.cancelled() => {
+                        return Err(TransferError::Stopped { at: self.at.clone(), last: None });
+                    }
+                };
                 ledger.completing(self.flight.number, stood.clone());
                 stood
             }

@@ -96,7 +96,14 @@ pub async fn upload(
             });
         }
         match running.join_next().await {
-            Some(Ok((job, ended))) => each(job, ended),
+            Some(Ok((job, ended))) => {
+                let landed = matches!(ended, Ended::Landed { .. }).then(|| job.key.clone());
+                each(job, ended);
+                // Only now: who is killed in between finds the upload in the ledger, and the object where it is to be.
+                if let Some(key) = landed {
+                    engine.ledger.landed(&key);
+                }
+            }
             // A panic loses the job's name; the file is simply not landed, and is sent again by the next pass.
             Some(Err(error)) => tracing::error!("{}", bug(error)),
             None => break,

@@ -288,3 +288,18 @@ async fn an_abort_that_fails_is_named_and_made_again_by_the_next_process() {
     assert!(world.clear(&engine).await.is_empty());
     world.lands(&engine, content).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_process_that_is_killed_before_it_wrote_down_what_landed_sends_nothing_again() {
+    let world = World::new();
+    let (content, engine, stop) = (world.file(1), world.engine(), CancellationToken::new());
+    let job = Upload { key: rel("big"), path: world.path(), size: SIZE };
+    let remote = world.remote();
+    let told = std::panic::AssertUnwindSafe(upload(&engine, &remote, vec![job], &stop, |_, how| {
+        panic!("as if it were killed here: {how:?}")
+    }));
+    assert!(told.catch_unwind().await.is_err());
+    world.store.forget_calls();
+    world.lands(&world.engine(), content).await;
+    assert_eq!((world.store.count(Op::Create), world.store.count(Op::PutPart)), (0, 0));
+}

@@ -1,10 +1,11 @@
 //! The functions of the suite. Each gets a fresh, empty store.
 
-use crate::bench::{Bench, Kind, names, rel, want};
+use crate::bench::{Bench, Kind, engine, names, rel, want};
 use plx_contract::{Class, Classified};
 use plx_testkit::{Content, Snapshot, Tree};
 use plx_transfer::WantKind::{File, Folder, Lookup};
-use plx_transfer::{TransferError, remove};
+use plx_transfer::{Ended, Ledger, TransferError, Upload, remove, upload};
+use tokio_util::sync::CancellationToken;
 
 const MIB: u64 = 1 << 20;
 
@@ -46,6 +47,40 @@ pub async fn an_upload_overwrites(bench: &Bench) {
         bench.send(&folder, &sent).await;
         assert_eq!(bench.stored().await.diff(&sent), "");
     }
+}
+
+pub async fn an_upload_that_was_broken_off_is_continued(bench: &Bench) {
+    let size = 64 * MIB + 1;
+    let sent = Tree::new(3).file("large", size).write_to(&bench.path("from")).unwrap();
+    let path = bench.path("uploads.jsonl");
+    let send = async |stop: &CancellationToken| {
+        let engine = engine().with_ledger(Ledger::open(&path, &bench.remote.identity()).unwrap().0);
+        let job = Upload { key: rel("large"), path: bench.path("from/large"), size };
+        let mut landed = false;
+        upload(&engine, &bench.remote, vec![job], stop, |_, how| {
+            landed = matches!(how, Ended::Landed { .. })
+        })
+        .await;
+        (landed, engine)
+    };
+    if bench.kind != Kind::Folder {
+        let stop = CancellationToken::new();
+        let part = async {
+            let mut looks = tokio::time::interval(std::time::Duration::from_millis(1));
+            while !std::fs::read_to_string(&path).unwrap_or_default().contains(r#""op":"part""#) {
+                looks.tick().await;
+            }
+            stop.cancel();
+        };
+        let ((landed, _), ()) = tokio::join!(send(&stop), part);
+        assert!(!landed && bench.stored().await.files.is_empty());
+    }
+    let (landed, engine) = send(&CancellationToken::new()).await;
+    assert!(landed);
+    assert!(bench.kind == Kind::Folder || engine.progress().bytes() < size);
+    assert_eq!(bench.stored().await.diff(&sent), "");
+    engine.ledger().close();
+    assert!(!path.exists(), "nothing is in flight");
 }
 
 pub async fn a_folder_is_not_its_neighbour(bench: &Bench) {

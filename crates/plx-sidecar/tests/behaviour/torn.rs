@@ -8,7 +8,8 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -64,17 +65,18 @@ fn write(how: How, path: &Path, content: &[u8]) {
     }
 }
 
-/// Rewrites files until it is told to end, now without a pause, now with one that a pass can use.
-fn writer(how: How, path: PathBuf, seed: u64, over: Arc<AtomicBool>) -> JoinHandle<()> {
+/// Rewrites a file until the other end of the channel is gone, now without a pause, now with one that a pass can use: a
+/// program that works between its checkpoints.
+fn writer(how: How, path: PathBuf, seed: u64, over: Receiver<()>) -> JoinHandle<()> {
     thread::spawn(move || {
         let mut number = seed;
-        while !over.load(Ordering::Relaxed) {
+        loop {
             number += 1;
             write(how, &path, &version(number));
-            // The pace of a program that works between its checkpoints: nothing waits for this.
-            thread::sleep(Duration::from_millis(
-                [0, 1, 3, 240, 7, 90, 350][usize::try_from(number % 7).unwrap()],
-            ));
+            let pause = [0, 1, 3, 240, 7, 90, 350][usize::try_from(number % 7).unwrap()];
+            if over.recv_timeout(Duration::from_millis(pause)) == Err(RecvTimeoutError::Disconnected) {
+                break;
+            }
         }
     })
 }
@@ -104,11 +106,13 @@ async fn no_version_that_is_published_is_torn() {
         pods.spawn(async move {
             let world = World::new();
             fs::create_dir_all(world.run("outputs")).unwrap();
-            let over = Arc::new(AtomicBool::new(false));
             let hows = [How::Truncated, How::Overwritten, How::Renamed];
-            let writers = hows.map(|how| {
-                writer(how, world.run(&format!("outputs/{how:?}")), pod * 1_000_000, Arc::clone(&over))
-            });
+            let (over, ends): (Vec<_>, Vec<_>) = hows.iter().map(|_| mpsc::channel()).unzip();
+            let writers = hows
+                .into_iter()
+                .zip(ends)
+                .map(|(how, end)| writer(how, world.run(&format!("outputs/{how:?}")), pod * 1_000_000, end));
+            let writers: Vec<_> = writers.collect();
             let (mut passes, mut checked) = (world.passes(), BTreeMap::new());
             let mut changing = 0;
             while done.load(Ordering::Relaxed) < PASSES {
@@ -118,7 +122,7 @@ async fn no_version_that_is_published_is_torn() {
                 changing += report.waiting.values().filter(|why| **why == Waiting::Changing).count();
                 versions.fetch_add(check(&world, &mut checked).await, Ordering::Relaxed);
             }
-            over.store(true, Ordering::Relaxed);
+            drop(over);
             for (how, writer) in hows.into_iter().zip(writers) {
                 writer.join().unwrap();
                 // Nobody writes any more: the last version of each is stored.
@@ -138,6 +142,6 @@ async fn no_version_that_is_published_is_torn() {
     }
     let changing: usize = pods.join_all().await.into_iter().sum();
     let versions = versions.load(Ordering::Relaxed);
-    println!("{PASSES} passes: {versions} versions published, {changing} times a file was still changing");
+    eprintln!("{PASSES} passes: {versions} versions published, {changing} times a file was still changing");
     assert!(versions > PASSES / 2 && changing > 0, "{versions} versions, {changing} times changing");
 }

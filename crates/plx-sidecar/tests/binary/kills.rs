@@ -2,7 +2,9 @@
 
 use crate::pod::RUN;
 use fastrand::Rng;
+use plx_contract::Env;
 use plx_contract::layout::TEMP_PREFIX;
+use plx_runtime::ProcessEnv;
 use plx_testkit::{FaultProxy, Match, Moto, S3Server, S3Target, Seen, Snapshot, Tree, loopback};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,9 +12,10 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
+use tokio::time::Instant;
 
 const MIB: u64 = 1 << 20;
 /// All buffers together: no more than this can be under way.
@@ -145,7 +148,7 @@ impl Killed {
             self.live_until(point, rng).await;
             let sent = self.sent();
             let (now, new) = (sent.all - before.all, sent.different - before.different);
-            println!(
+            eprintln!(
                 "kill {:2}: {:8.1} of {:.1} MiB were sent; {now:10} bytes by this one, {:9} of them again",
                 number + 1,
                 mib(sent.different),
@@ -158,7 +161,7 @@ impl Killed {
         let code = tokio::time::timeout(TOO_LONG, last.wait()).await.expect("it hangs").unwrap().code();
         let sent = self.sent();
         assert_eq!(code, Some(0), "{}", self.said());
-        println!(
+        eprintln!(
             "sent {} bytes for a file of {size}: {} again ({:.1} %), {:.2} MiB per kill",
             sent.all,
             sent.all - size,
@@ -188,8 +191,13 @@ fn mib(bytes: u64) -> f64 {
     bytes as f64 / MIB as f64
 }
 
+/// A number that the environment may choose.
+fn number(key: &str, usual: u64) -> u64 {
+    ProcessEnv.non_empty(key).and_then(|n| n.parse().ok()).unwrap_or(usual)
+}
+
 fn seed() -> u64 {
-    std::env::var("PLX_SOAK_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(20_261_121)
+    number("PLX_SOAK_SEED", 20_261_121)
 }
 
 /// Uploads that are open at moto.
@@ -203,7 +211,7 @@ async fn open_at(moto: &Moto, bucket: &str) -> usize {
 async fn a_sidecar_that_is_killed_again_and_again_goes_on_and_leaves_nothing_open() {
     const SIZE: u64 = 64 * MIB + 4321;
     const KILLS: u64 = 6;
-    println!("seed {}", seed());
+    eprintln!("seed {}", seed());
     let mut rng = Rng::with_seed(seed());
     let moto = Moto::start().await;
     let target = moto.target("kills").await;
@@ -224,9 +232,8 @@ async fn a_sidecar_that_is_killed_again_and_again_goes_on_and_leaves_nothing_ope
 #[tokio::test]
 #[ignore = "takes minutes and 7 GiB of disk: make soak-kill"]
 async fn soak_a_large_upload_is_killed_at_fifty_points() {
-    let number = |key: &str, usual| std::env::var(key).ok().and_then(|n| n.parse().ok()).unwrap_or(usual);
     let (size, kills) = (number("PLX_SOAK_BYTES", 2048 * MIB), number("PLX_SOAK_KILLS", 50));
-    println!("seed {}, {size} bytes, {kills} kills", seed());
+    eprintln!("seed {}, {size} bytes, {kills} kills", seed());
     let mut rng = Rng::with_seed(seed());
     let server = S3Server::start().await;
     let pod = Killed::new(server.addr(), &server.target("kills")).await;
@@ -236,10 +243,10 @@ async fn soak_a_large_upload_is_killed_at_fifty_points() {
     let (report, sent) = pod.story(size, kills, false, &mut rng).await;
     assert_eq!(report["class"], json!("done"), "{report}");
     let open = entries(server.data_dir(), ".upload");
-    println!("open uploads and their parts at the end: {}", open.len());
+    eprintln!("open uploads and their parts at the end: {}", open.len());
     let stored = server.data_dir().join("kills/base").join(RUN).join("outputs/big.bin");
     let (here, there) = (sha256(&pod.outputs().join("big.bin")), sha256(&stored));
-    println!("sha256 of the file   {here}\nsha256 of the object {there}");
+    eprintln!("sha256 of the file   {here}\nsha256 of the object {there}");
     assert_eq!((here, open), (there, Vec::<String>::new()));
     assert!(sent.all - size <= kills * BUFFERS, "{} bytes were sent", sent.all);
     pod.leaves_nothing_here();
