@@ -128,9 +128,15 @@ async fn work(
             _ = ticks.tick() => false,
         };
         if !last {
-            let look = tokio::select! {
-                look = timeout(LOOK, meter.look()) => look.unwrap_or(Look::Nothing),
-                _ = ends.wait_for(|last| *last) => Look::Nothing,
+            let mut look = meter.look();
+            let found = tokio::select! {
+                found = timeout(LOOK, &mut look) => Some(found.unwrap_or(Look::Nothing)),
+                _ = ends.wait_for(|last| *last) => None,
+            };
+            let look = match found {
+                Some(found) => found,
+                // What is about to be answered may be all there is to say of a short run.
+                None => timeout(LAST / 2, look).await.unwrap_or(Look::Nothing),
             };
             match look {
                 Look::Used(sample) => since.take(sample),

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
-use tokio::time::sleep;
+use tokio::time::interval;
 
 const CPU: &str = "resources/metric/cpu.plx";
 const MEMORY: &str = "resources/metric/memory.plx";
@@ -80,6 +80,18 @@ async fn metrics_that_are_refused_are_one_warning_and_no_failure() {
     assert!(!world.run("resources").exists());
 }
 
+/// CPU time of the children of a process.
+fn computed(pid: &str) -> Duration {
+    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    let ticks = |child: &str| -> u64 {
+        let stat = fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
+        let after_name = stat.rsplit(')').next().unwrap_or_default();
+        // utime and stime, in hundredths of a second.
+        after_name.split_whitespace().skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok()).sum()
+    };
+    Duration::from_millis(10 * children.split_whitespace().map(ticks).sum::<u64>())
+}
+
 #[tokio::test]
 async fn a_process_is_looked_at_itself() {
     let mut pod = Pod::new().await;
@@ -90,14 +102,18 @@ async fn a_process_is_looked_at_itself() {
         Command::new("timeout").args(["60", "sh", "-c", script]).stdin(Stdio::null()).spawn().unwrap();
     let pid = main.id().to_string();
     let sidecar = pod.start(&["--sync-interval=1", "--sleep-interval=1", "--main-pid", &pid]);
-    // The first two looks: what is between them is a sample.
-    sleep(Duration::from_secs(11)).await;
+    // What is between the first two looks is a sample: it has computed for longer than that takes.
+    let mut looks = interval(Duration::from_millis(50));
+    while computed(&pid) < Duration::from_secs(11) {
+        looks.tick().await;
+    }
     Command::new("kill").arg(&pid).status().unwrap();
     main.wait().unwrap();
     let ended = within("its end", sidecar.end()).await;
     assert_eq!(ended.code, Some(0), "{ended:?}");
     let (cpu, memory) = (values(&pod.run(CPU)), values(&pod.run(MEMORY)));
-    assert!(cpu.len() == 1 && cpu[0] > 0.5 && cpu[0] <= 101.0, "{cpu:?}");
-    assert_eq!(memory.len(), 1);
+    // On a busy machine it takes longer, and there are more.
+    assert!(!cpu.is_empty() && cpu.iter().all(|cpu| *cpu > 0.5 && *cpu <= 101.0), "{cpu:?}");
+    assert_eq!(memory.len(), cpu.len());
     assert_eq!(pod.difference().await, "");
 }
