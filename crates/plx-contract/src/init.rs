@@ -143,18 +143,19 @@ impl Init {
         .filter_map(|(given, handler)| given.then_some(handler))
         .collect();
         match (given.as_slice(), &self.connection) {
-            // `artifacts` and `paths` are one handler of Polyaxon's: both may stand in one entry.
-            ([one], _) | ([one @ Handler::Artifacts, Handler::Paths], _) => Ok(*one),
+            ([one], _) => Ok(*one),
             ([first, second, ..], _) => {
                 Err(InitError::Several { first: first.name(), second: second.name() })
             }
-            ([], _) if self.container.is_some() => Ok(Handler::Container),
             ([], Some(name)) => match kind_of(name) {
+                // A container beside such a connection is put over the handler's own, as in Polyaxon.
                 Some(kind) if kind.is_git() => Ok(Handler::Git),
                 Some(kind) if kind.is_artifacts() => Ok(Handler::Artifacts),
+                Some(_) if self.container.is_some() => Ok(Handler::Container),
                 Some(kind) => Err(InitError::NoHandlerForKind { name: name.clone(), kind }),
                 None => Err(InitError::UnknownConnection { name: name.clone() }),
             },
+            ([], None) if self.container.is_some() => Ok(Handler::Container),
             ([], None) => Err(InitError::Empty),
         }
     }
@@ -237,6 +238,12 @@ mod tests {
         check(r#"{"connection":"data","container":{},"artifacts":{}}"#, Ok(Handler::Artifacts));
         check(r#"{"git":{},"file":{}}"#, Err("init entry has two handlers, `git` and `file`"));
         check("{}", Err("init entry has no handler, no connection and no container"));
+        check(r#"{"connection":"data","container":{"image":"x"}}"#, Ok(Handler::Artifacts));
+        check(r#"{"connection":"db","container":{"image":"x"}}"#, Ok(Handler::Container));
+        check(
+            r#"{"artifacts":{},"paths":["a"]}"#,
+            Err("init entry has two handlers, `artifacts` and `paths`"),
+        );
         check(r#"{"connection":"zz"}"#, Err("init entry names the unknown connection `zz`"));
         check(
             r#"{"connection":"db"}"#,

@@ -1,9 +1,9 @@
 //! The stores of a run: the default folder, `--store`, or a connections file.
 
 use crate::cli::RunArgs;
+use crate::deployment;
 use crate::localize::PathMap;
 use crate::settings::{Settings, utf8};
-use crate::store_file;
 use plx_contract::connection::{Catalog, Connection, Kind, Schema};
 use plx_contract::credential::{CredentialError, Files, Lookup};
 use plx_contract::{Class, Env};
@@ -36,7 +36,7 @@ impl Stores {
         env: &impl Env,
         files: &impl Files,
     ) -> Result<Self, Failure> {
-        let given = args.connections.as_deref().map(store_file::read).transpose()?.unwrap_or_default();
+        let given = args.connections.as_deref().map(deployment::read).transpose()?.unwrap_or_default();
         let mut create = Vec::new();
         let store = match (&args.store, given.store) {
             (Some(_), Some(_)) => {

@@ -166,8 +166,14 @@ impl<'a, E: Env> Planner<'a, E> {
             run: format!("{base}/{}", settings.uuid()),
             store: mounts_store.then(|| store_path.clone()),
         };
-        let context =
-            Context::new(settings, operation.name.as_deref(), &paths, used.iter().copied(), of_init);
+        let context = Context::new(
+            &settings.instance,
+            "local",
+            operation.name.as_deref(),
+            &paths,
+            used.iter().copied(),
+            of_init,
+        );
         let mut map = PathMap::default();
         map.add("/plx-context", root);
         Ok(Self {

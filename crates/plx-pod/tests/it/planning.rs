@@ -28,10 +28,6 @@ fn the_argv_of_each_kind_of_entry() {
         &format!("{HEAD} ROOT/artifacts --artifacts {{\"files\":[\"a\",[\"b\",\"c\"]],\"workers\":3}}"),
     );
     entry("paths: ['x/{{ uuid }}']", &format!("{HEAD} ROOT/artifacts --paths [\"x/u1\"]"));
-    entry(
-        "{artifacts: {dirs: [a]}, paths: [b]}",
-        &format!("{HEAD} ROOT/artifacts --artifacts {{\"dirs\":[\"a\"]}} --paths [\"b\"]"),
-    );
     entry("connection: local", &format!("{HEAD} ROOT/artifacts --whole"));
     entry("artifacts: {workers: 2}", &format!("{HEAD} ROOT/artifacts --whole --workers 2"));
     entry("{path: /s3-path/, connection: local}", &format!("{HEAD} ROOT/paths/s3-path --whole"));
