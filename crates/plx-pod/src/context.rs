@@ -65,12 +65,17 @@ impl Context {
         Self { values }
     }
 
-    /// Adds the run's parameters: `params.NAME`, and `NAME` where nothing else is called so.
-    pub fn with_params(mut self, params: Map<String, Value>) -> Self {
-        for (name, value) in &params {
+    /// Adds the run's parameters: `NAME` where nothing else is called so, and `params.NAME` with its `value`, `as_str`
+    /// and `as_arg`.
+    pub fn with_params(mut self, params: &Map<String, Value>) -> Self {
+        let mut all = Map::new();
+        for (name, value) in params {
             self.values.entry(name.clone()).or_insert_with(|| value.clone());
+            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            let forms = json!({"value": value, "as_str": text, "as_arg": format!("--{name}={text}")});
+            all.insert(name.clone(), forms);
         }
-        self.values.insert("params".to_owned(), Value::Object(params));
+        self.values.insert("params".to_owned(), Value::Object(all));
         self
     }
 

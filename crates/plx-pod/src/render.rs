@@ -84,9 +84,7 @@ impl Asked {
 pub fn command(args: &RenderArgs, env: &impl Env) -> Result<(), Failure> {
     let rendered = from_files(args, env)?;
     rendered.notes.iter().for_each(|note| term::note(note));
-    let yaml = serde_saphyr::to_string(&rendered.resource)
-        .map_err(|error| Failure::new(Class::Bug, format!("write YAML: {error}")))?;
-    term::result(yaml.trim_end());
+    term::result(rendered.yaml()?.trim_end());
     Ok(())
 }
 
@@ -166,6 +164,8 @@ struct Renderer<'a> {
     run: Run,
     plugins: Effective,
     host: Option<String>,
+    /// The API from outside.
+    external_host: Option<String>,
     namespace: Option<String>,
     layout: Layout,
     /// The artifacts store.
@@ -215,6 +215,7 @@ impl<'a> Renderer<'a> {
             run_instance: &asked.run,
             run: operation.run.clone(),
             host,
+            external_host: cluster.external_host.clone().or_else(|| caller.non_empty(PLATFORM_HOST)),
             namespace: asked.namespace.clone().or_else(|| cluster.namespace.clone()),
             layout: Layout::under("/plx-context"),
             used: Vec::new(),
@@ -325,6 +326,8 @@ impl<'a> Renderer<'a> {
     }
 }
 
+/// Where Polyaxon's converter has the API's address from outside.
+const PLATFORM_HOST: &str = "POLYAXON_PLATFORM_HOST";
 /// Where outputs go on a node when nothing else is configured.
 const NODE_FOLDER: &str = "/tmp/plx/store";
 

@@ -27,6 +27,17 @@ pub struct Rendered {
 }
 
 impl Rendered {
+    /// As YAML, in a form that readers of YAML 1.1 and 1.2 understand alike: no folded texts, and quotes around
+    /// everything that could be something else than a text.
+    ///
+    /// # Errors
+    /// Never for a resource that was rendered.
+    pub fn yaml(&self) -> Result<String, Failure> {
+        let options = serde_saphyr::ser_options! { prefer_block_scalars: false };
+        serde_saphyr::to_string_with_options(&self.resource, options)
+            .map_err(|error| Failure::new(plx_contract::Class::Bug, format!("write YAML: {error}")))
+    }
+
     /// The pod's own metadata and spec.
     pub fn pod(&self) -> &Value {
         self.resource.pointer("/spec/template").unwrap_or(&self.resource)

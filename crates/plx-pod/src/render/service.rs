@@ -47,7 +47,7 @@ impl Renderer<'_> {
             vars.extend(log_level);
             return vars;
         };
-        let external = self.plugins.external_host.then_some(cluster.external_host.as_ref()).flatten();
+        let external = self.plugins.external_host.then_some(self.external_host.as_ref()).flatten();
         let host = external.unwrap_or(host).trim_end_matches('/');
         vars.extend([var(HOST, host), var(IS_MANAGED, "true"), var(API_VERSION, "v1"), instance]);
         vars.extend(log_level);

@@ -12,7 +12,7 @@ impl Renderer<'_> {
     /// Renders every text of the run.
     pub(super) fn template(&mut self) -> Result<(), Failure> {
         let params = self.params()?;
-        self.context = self.new_context()?.with_params(params);
+        self.context = self.new_context()?.with_params(&params);
         let mut run = serde_json::to_value(&self.run)
             .map_err(|error| self.wrong(&[], format!("read again: {error}")))?;
         self.texts(&mut run, &mut Vec::new())?;

@@ -1,7 +1,9 @@
 //! Pods of Polyaxon's converter beside ours: `tests/fixtures/pods`, and the table of differences in `docs/render.md`.
 
 mod differences;
+mod documents;
 mod normal;
+mod valid;
 
 use crate::Vars;
 use differences::Table;
@@ -86,6 +88,7 @@ fn pods_are_those_of_the_converter_but_for_the_table_of_differences() {
         let want = table.expected(&case.name, case.pod.clone());
         match (ours, want) {
             (Ok(ours), Ok(want)) => {
+                valid::pod(&ours);
                 let ours = normal::of_ours(&ours.resource);
                 if let Some(difference) = normal::difference(&want, &ours) {
                     wrong.push(format!("{}: {difference}", case.name));

@@ -130,11 +130,40 @@ fn apply(id: &str, case: &str, pod: &mut Option<Value>) -> Effect {
             }
             Effect::Changed
         }
+        "default-mode" => {
+            let volumes = pod["spec"]["volumes"].as_array_mut().expect("volumes");
+            let mode =
+                volumes.iter_mut().find_map(|volume| volume.get_mut("configMap")?.get_mut("defaultMode"));
+            let mode = mode.expect("a mode");
+            assert_eq!(*mode, "0400");
+            *mode = json!(0o400);
+            Effect::Changed
+        }
         "connection-env" => {
-            let vars = pod["spec"]["containers"][0]["env"].as_array_mut().expect("variables");
-            let nameless =
-                vars.iter_mut().find(|var| var.get("name").is_none()).expect("a nameless variable");
-            *nameless = json!({"name": "SLACK_CHANNEL", "value": nameless["SLACK_CHANNEL"]});
+            let mut effect = Effect::Nothing;
+            for list in ["initContainers", "containers"] {
+                for container in pod["spec"][list].as_array_mut().expect("containers") {
+                    for var in container["env"].as_array_mut().into_iter().flatten() {
+                        if let Some(value) = var.get("SLACK_CHANNEL").cloned() {
+                            *var = json!({"name": "SLACK_CHANNEL", "value": value});
+                            effect = Effect::Changed;
+                        }
+                    }
+                }
+            }
+            effect
+        }
+        "pull-policy" => {
+            sidecar(pod)["imagePullPolicy"] = json!("IfNotPresent");
+            Effect::Changed
+        }
+        "short-forms" => {
+            let words = pod["spec"]["containers"][0]["command"].as_array_mut().expect("words");
+            words.insert(2, json!(format!("/plx-context/artifacts/{RUN}")));
+            Effect::Changed
+        }
+        "termination" => {
+            pod["spec"]["activeDeadlineSeconds"] = json!(60);
             Effect::Changed
         }
         _ => panic!("docs/render.md has a row `{id}` that this test does not know"),
