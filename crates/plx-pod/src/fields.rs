@@ -238,7 +238,8 @@ pub fn closest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
         .into_iter()
         .map(|known| (strsim::jaro_winkler(&plain(known), &name), known))
         .filter(|(likeness, _)| *likeness > 0.82)
-        .max_by(|one, other| one.0.total_cmp(&other.0))
+        // Of two spellings of one name the first.
+        .reduce(|best, other| if other.0 > best.0 { other } else { best })
         .map(|(_, known)| known)
 }
 

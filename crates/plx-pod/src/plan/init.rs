@@ -42,6 +42,9 @@ impl<'a, E: Env> Planner<'a, E> {
         }
         // Mounts come after the entries' own paths, which are below the pod's folder whatever else is mounted there.
         self.map.extend(&self.stores.mounts);
+        if let Some(local) = &self.local {
+            self.map.extend(&local.mounts);
+        }
         for (entry, handler, number, place, index, target) in built_in {
             let path = [self.loaded.run_path, &["init", index.as_str()]].concat();
             handlers.push(match handler {
