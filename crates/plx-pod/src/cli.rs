@@ -24,6 +24,8 @@ pub enum Command {
     /// Print the pod or Job that a cluster would run, as YAML for `kubectl apply`
     #[command(after_help = RENDER_EXAMPLES)]
     Render(Box<RenderArgs>),
+    /// Show that pod for people: containers in order, what each reads and writes, connections, secrets, main's environment
+    Explain(Box<ExplainArgs>),
 }
 
 const RENDER_EXAMPLES: &str = "\
@@ -153,6 +155,43 @@ pub struct RenderArgs {
     /// The sidecar as an init container that is restarted always (Kubernetes 1.29 and newer)
     #[arg(long)]
     pub native_sidecar: bool,
+}
+
+/// How a pod is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Form {
+    /// Lines for a terminal.
+    Text,
+    /// A drawing.
+    Svg,
+    /// A page with the drawing.
+    Html,
+}
+
+/// `plx-pod explain`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct ExplainArgs {
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "the words are those of render")]
+    pub render: RenderArgs,
+    /// How it is shown [default: by the end of --output's name, else text]
+    #[arg(long, value_name = "FORM", value_enum)]
+    pub format: Option<Form>,
+    /// Write it to a file
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+impl ExplainArgs {
+    /// How it is shown.
+    pub fn form(&self) -> Form {
+        let end = self.output.as_deref().and_then(|path| path.extension()?.to_str());
+        self.format.unwrap_or(match end {
+            Some("svg") => Form::Svg,
+            Some("html" | "htm") => Form::Html,
+            _ => Form::Text,
+        })
+    }
 }
 
 /// Parses the command line.

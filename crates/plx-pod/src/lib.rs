@@ -61,6 +61,11 @@ pub fn main() -> ExitCode {
                 render::command(&asked, &env).map(|()| Report::done())
             });
         }
+        Ok(cli::Command::Explain(asked)) => {
+            return plx_runtime::run("plx-pod", async |env, _| {
+                render::explain::command(&asked, &env).map(|()| Report::done())
+            });
+        }
         Err(code) => return code,
     };
     // Main's exit code is any number, a class is one of ten: what is set here is the program's own.

@@ -6,6 +6,7 @@
 mod built;
 mod check;
 mod environment;
+pub mod explain;
 mod init;
 mod main_container;
 mod names;
