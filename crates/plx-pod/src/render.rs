@@ -95,6 +95,10 @@ pub fn command(args: &RenderArgs, env: &impl Env) -> Result<(), Failure> {
 /// When the file or the configuration is wrong.
 pub fn from_files(args: &RenderArgs, env: &impl Env) -> Result<Rendered, Failure> {
     let asked = Asked::settle(args)?;
+    if args.file.as_os_str() == "-" && args.config.as_ref().is_some_and(|config| config.as_os_str() == "-") {
+        return Err(Failure::new(Class::Usage, "both FILE and --config are stdin")
+            .with_next("give one of them as a file"));
+    }
     let loaded = document::read(&args.file)?;
     let deployment = args.config.as_deref().map(deployment::read).transpose()?.unwrap_or_default();
     render(&loaded, &deployment, &asked, env)

@@ -172,7 +172,7 @@ impl Shown {
             ("reads", &about.reads),
             ("writes", &about.writes),
             ("connection", &about.connections),
-            ("secret", &self.secrets),
+            ("gets", &self.secrets),
         ] {
             lines.extend(facts.iter().map(|fact| (word, fact.clone())));
         }
@@ -232,10 +232,10 @@ mod tests {
     #[test]
     fn the_text_says_who_reads_what_in_which_order() {
         let shown = text::draw(&picture());
-        let at = |what: &str| shown.find(what).unwrap_or_else(|| panic!("{what} in {shown}"));
+        let at = |what: &str| shown.find(what).unwrap_or_else(|| unreachable!("{what} in {shown}"));
         assert!(at("1. one") < at("2. polyaxon-main") && at("2. polyaxon-main") < at("3. two"));
         for fact in
-            ["reads       s3://b/a&c", "writes      /x", "connection  data", "secret      secret keys"]
+            ["reads       s3://b/a&c", "writes      /x", "connection  data", "gets        secret keys"]
         {
             at(fact);
         }

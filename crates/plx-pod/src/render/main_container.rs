@@ -92,6 +92,7 @@ impl Renderer<'_> {
         let art = self.artifacts();
         if plugins.collects_artifacts {
             mounts.push(self.volumes.mount("artifacts", &art, Some(false)));
+            about.reads.push(art.clone());
         }
         if inputs {
             let mut seen = if plugins.collects_artifacts { vec![art.clone()] } else { Vec::new() };

@@ -68,10 +68,8 @@ pub fn slug(text: &str) -> String {
     for c in text.trim().chars().filter(|c| c.is_ascii()) {
         if c.is_ascii_alphanumeric() || c == '_' {
             slug.push(c);
-        } else if matches!(c, '-' | '.') || c.is_ascii_whitespace() {
-            if !slug.ends_with('-') {
-                slug.push('-');
-            }
+        } else if (matches!(c, '-' | '.') || c.is_ascii_whitespace()) && !slug.ends_with('-') {
+            slug.push('-');
         }
     }
     let slug = slug.get(..LONGEST).unwrap_or(&slug);

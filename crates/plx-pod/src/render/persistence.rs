@@ -47,7 +47,7 @@ impl Renderer<'_> {
         };
         main.env.push(var(env::RUN_DATA_PATHS, chosen.data_paths()));
         let outputs = chosen.outputs_path(self.run_instance);
-        main.about.writes = vec![outputs.clone()];
+        main.about.writes.push(outputs.clone());
         main.env.push(var(env::RUN_OUTPUTS_PATH, outputs));
         main.env.extend(chosen.access_keys().map(|keys| var(ACCESS_KEYS, keys)));
         for (section, name, place) in places(chosen) {

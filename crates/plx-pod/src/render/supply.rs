@@ -115,7 +115,7 @@ fn wrong_kind(connection: &Connection) -> Failure {
 }
 
 /// The volumes of the secrets that are mounted.
-pub fn add_secrets<'a>(connections: &[&'a Connection], volumes: &mut Volumes) {
+pub fn add_secrets(connections: &[&Connection], volumes: &mut Volumes) {
     for secret in
         connections.iter().filter_map(|one| one.secret.as_ref()).filter(|one| one.mount_path.is_some())
     {

@@ -166,7 +166,59 @@ fn apply(id: &str, case: &str, pod: &mut Option<Value>) -> Effect {
             pod["spec"]["activeDeadlineSeconds"] = json!(60);
             Effect::Changed
         }
-        _ => panic!("docs/render.md has a row `{id}` that this test does not know"),
+        "one-string" => {
+            let main = &mut pod["spec"]["containers"][0];
+            main["command"] = json!(["sh", "-c", "cp /a /b \"$@\"", "sh", "x"]);
+            main.as_object_mut().expect("a container").remove("args");
+            Effect::Changed
+        }
+        "empty-words" => {
+            let args = pod["spec"]["containers"][0]["args"].as_array_mut().expect("arguments");
+            args.insert(1, json!(""));
+            Effect::Changed
+        }
+        "revision" => {
+            let vars = pod["spec"]["containers"][0]["env"].as_array_mut().expect("variables");
+            let catalog = vars.iter_mut().find(|var| var["name"] == "POLYAXON_CONNECTIONS_CATALOG");
+            catalog.expect("a catalog")["value"]["json"]["connections"][0]["schema"]["revision"] =
+                json!("main");
+            Effect::Changed
+        }
+        "secret-and-map" => {
+            let sources = pod["spec"]["initContainers"][2]["envFrom"].as_array_mut().expect("sources");
+            sources.insert(0, json!({"secretRef": {"name": "tok"}}));
+            Effect::Changed
+        }
+        "two-forms" => {
+            let spec = &mut pod["spec"];
+            let volumes = spec["volumes"].as_array_mut().expect("volumes");
+            volumes.insert(0, json!({"name": "pg2", "secret": {"secretName": "pg2"}}));
+            let mounts = spec["containers"][0]["volumeMounts"].as_array_mut().expect("mounts");
+            mounts.push(json!({"name": "pg2", "mountPath": "/pg", "readOnly": true}));
+            Effect::Changed
+        }
+        "host-pid" => {
+            pod["spec"]["hostPID"] = json!(true);
+            Effect::Changed
+        }
+        "sidecar-of-a-run" => {
+            let sidecar = sidecar(pod);
+            sidecar["args"][2] = json!("--sync-interval=0");
+            sidecar["image"] = json!("mine/sidecar:dev");
+            sidecar["imagePullPolicy"] = json!("Always");
+            sidecar["resources"] = json!({"limits": {"cpu": "3"}});
+            Effect::Changed
+        }
+        "subpath" => {
+            let to = "/plx-context/artifacts/data-host/sub";
+            let script = format!(
+                "if [ ! -d \"{to}\" ]; then mkdir -m 0777 -p {to}; fi; if [ -d /data/1/sub ] && [ \"$(ls -A /data/1/sub)\" ]; \
+                 then cp -R /data/1/sub/* {to};  fi;"
+            );
+            pod["spec"]["initContainers"][2]["args"] = json!([script]);
+            Effect::Changed
+        }
+        _ => unreachable!("docs/render.md has a row `{id}` that this test does not know"),
     }
 }
 

@@ -336,3 +336,63 @@ fn secrets_of_the_caller_are_not_in_the_pod() {
     assert!(failure.message.contains("HTTPS_PROXY holds a login"), "{}", failure.message);
     assert!(!failure.message.contains("caller-secret"));
 }
+
+#[test]
+fn the_examples_of_this_project_render() {
+    let example = |name: &str| {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples").join(name);
+        std::fs::read_to_string(path).expect(name)
+    };
+    for operation in ["train.yaml", "s3.yaml"] {
+        for config in ["deployment.yaml", "connections.yaml"] {
+            if (operation, config) == ("s3.yaml", "deployment.yaml") {
+                continue; // its dataset is another one
+            }
+            for words in [&["--as", "pod"][..], &["--as", "job", "--native-sidecar"]] {
+                valid::pod(&rendered(&example(operation), &example(config), words).expect("a pod"));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_run_that_would_be_no_name_is_a_wrong_command_line() {
+    for uuid in ["Upper", "a_b", "x".repeat(50).as_str()] {
+        let args = RenderArgs::from_words(&["f.yaml", "--run-uuid", uuid]).expect("a command line");
+        assert_eq!(Asked::settle(&args).expect_err(uuid).class, Class::Usage);
+    }
+}
+
+#[test]
+fn flags_and_words_are_understood_as_people_write_them() {
+    let run = component(
+        "  container: {image: a, command: [a, 1, true, no], env: [{name: A, value: yes}, {name: B, value: 2}]}\n",
+    );
+    let text = format!("plugins: {{shm: no, docker: 'on'}}\n{run}");
+    let pod = rendered(&text, "{}", &[]).expect("a pod");
+    valid::pod(&pod);
+    let main = &pod.pod()["spec"]["containers"][0];
+    assert_eq!(main["command"], json!(["a", "1", "true", "no"]));
+    assert_eq!((env(&pod, "A"), env(&pod, "B")), (&json!("yes"), &json!("2")));
+    let mounts = main["volumeMounts"].as_array().expect("mounts");
+    assert!(
+        mounts.iter().all(|mount| mount["name"] != "shm")
+            && mounts.iter().any(|mount| mount["name"] == "docker")
+    );
+}
+
+#[test]
+fn volumes_of_one_name_are_told_apart_and_strange_names_become_labels() {
+    let config = "artifactsStore: {name: Store_1, kind: volume_claim, schema: {volumeClaim: c, mountPath: /s}}\nconnections:\n\
+                  - {name: shm, kind: host_path, schema: {hostPath: /h, mountPath: /m}}\n\
+                  - {name: k.eys, kind: custom, secret: {name: my.keys, mountPath: /k}, configMap: {name: my.keys, mountPath: /l}}\n";
+    let run = component(
+        "  connections: [shm, k.eys, Store_1]\n  init: [{connection: Store_1}]\n  container: {image: a}\n",
+    );
+    let pod = rendered(&run, config, &[]).expect("a pod");
+    valid::pod(&pod);
+    let main = &pod.pod()["spec"]["containers"][0];
+    let paths: Vec<&Value> =
+        main["volumeMounts"].as_array().expect("mounts").iter().map(|mount| &mount["mountPath"]).collect();
+    assert_eq!(paths, ["/dev/shm", "/plx-context/artifacts", "/m", "/s", "/k", "/l"]);
+}

@@ -77,7 +77,7 @@ pub fn pod(rendered: &Rendered) {
 
 fn no_nulls(value: &Value, path: &str) {
     match value {
-        Value::Null => panic!("{path} is null"),
+        Value::Null => unreachable!("{path} is null"),
         Value::Array(items) => items.iter().for_each(|item| no_nulls(item, &format!("{path}[]"))),
         Value::Object(fields) => {
             fields.iter().for_each(|(key, item)| no_nulls(item, &format!("{path}.{key}")))
