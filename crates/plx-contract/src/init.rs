@@ -2,6 +2,7 @@
 
 use crate::connection::Kind;
 use crate::{Class, Classified};
+use serde::de::Deserializer;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -51,7 +52,7 @@ pub struct Artifacts {
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Init {
     /// Subpaths whose kind (object or prefix) is looked up.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "one_or_more")]
     pub paths: Option<Vec<Subpath>>,
     /// Objects and prefixes.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -86,6 +87,20 @@ pub struct Init {
     /// A container: with a handler it overrides that handler's, alone it is the user's own init container.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub container: Option<Value>,
+}
+
+/// A list of subpaths, or one alone: `paths: a/b`.
+fn one_or_more<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Subpath>>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        One(String),
+        More(Vec<Subpath>),
+    }
+    Ok(Option::<Written>::deserialize(deserializer)?.map(|written| match written {
+        Written::One(path) => vec![Subpath::Same(path)],
+        Written::More(paths) => paths,
+    }))
 }
 
 /// Which handler an entry asks for.
@@ -232,6 +247,7 @@ mod tests {
     fn exactly_one_handler_or_a_connection_that_picks_it() {
         check(r#"{"artifacts":{"dirs":["a"]}}"#, Ok(Handler::Artifacts));
         check(r#"{"paths":["a",["b","c"]],"connection":"data"}"#, Ok(Handler::Paths));
+        check(r#"{"paths":"a"}"#, Ok(Handler::Paths));
         check(r#"{"connection":"repo"}"#, Ok(Handler::Git));
         check(r#"{"connection":"data"}"#, Ok(Handler::Artifacts));
         check(r#"{"container":{"image":"x"}}"#, Ok(Handler::Container));

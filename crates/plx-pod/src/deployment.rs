@@ -108,6 +108,10 @@ struct File {
     _enable_health_checks: Option<IgnoredAny>,
     #[serde(alias = "executor_refresh_interval", rename = "executorRefreshInterval")]
     _executor_refresh_interval: Option<IgnoredAny>,
+    #[serde(alias = "default_scheduling", rename = "defaultScheduling")]
+    _default_scheduling: Option<IgnoredAny>,
+    #[serde(alias = "default_image_pull_secrets", rename = "defaultImagePullSecrets")]
+    _default_image_pull_secrets: Option<IgnoredAny>,
     #[serde(rename = "notifier")]
     _notifier: Option<IgnoredAny>,
     #[serde(rename = "cleaner")]

@@ -3,9 +3,9 @@
 use super::Renderer;
 use super::built::{About, Built, is_given, var};
 use super::init::{CONFIGS, TOOLS};
-use super::names;
 use super::service::Service;
 use super::supply::{Supply, Take};
+use super::{names, pod};
 use crate::settings::MAIN;
 use crate::words;
 use plx_contract::env;
@@ -76,7 +76,8 @@ impl Renderer<'_> {
     fn runner(&self, name: String, inputs: bool, resources: Option<&Value>) -> Result<Built, Failure> {
         let plugins = &self.plugins;
         let used = self.used();
-        let supply = Supply::of(&used, Take::All, &self.volumes);
+        let requested = pod::requested(&self.catalog, &self.store);
+        let supply = Supply::with_requested(&requested, &used, Take::All, &self.volumes);
         let mut about = About { connections: self.used.clone(), ..About::default() };
 
         let mut mounts: Vec<Value> = self.login_mount().into_iter().collect();

@@ -3,11 +3,11 @@
 use super::Renderer;
 use super::built::{About, Built, is_given};
 use super::sidecar::NATIVE_GRACE;
-use super::supply::{add_secrets, add_store};
+use super::supply::{Requested, add_secrets, add_store};
 use super::{check, init, main_container, names, volumes};
 use crate::cli::As;
 use crate::settings::pod_name;
-use plx_contract::connection::Connection;
+use plx_contract::connection::{Catalog, Connection};
 use plx_contract::init::Handler;
 use plx_runtime::Failure;
 use serde_json::{Map, Value, json};
@@ -83,7 +83,11 @@ impl Renderer<'_> {
             add_store(&connection, &mut self.volumes)?;
         }
         let secrets = by_name(listed.iter().chain(&of_init).chain([store]).collect());
-        add_secrets(&secrets.iter().collect::<Vec<_>>(), &mut self.volumes);
+        add_secrets(
+            &requested(&self.catalog, &self.store),
+            &secrets.iter().collect::<Vec<_>>(),
+            &mut self.volumes,
+        );
         let plugins = self.plugins.clone();
         if plugins.collects_artifacts || plugins.collects_logs {
             self.volumes.add("artifacts", "artifacts-context", volumes::empty_dir());
@@ -226,6 +230,12 @@ impl Renderer<'_> {
         spec.insert("template".to_owned(), template);
         Ok(json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec}))
     }
+}
+
+/// What every main gets, in the order of the agent: the connections, then the store.
+pub(super) fn requested<'a>(catalog: &'a Catalog, store: &'a Connection) -> Requested<'a> {
+    let others = catalog.connections.iter().filter(|one| one.name != store.name);
+    Requested::of(others.chain([store]))
 }
 
 impl init::Entry<'_> {

@@ -33,16 +33,44 @@ pub enum Take {
     Secrets,
 }
 
+/// Secrets and config maps with `isRequested`: main gets them whatever connections it names.
+#[derive(Debug, Clone, Default)]
+pub struct Requested<'a> {
+    secrets: Vec<&'a Resource>,
+    maps: Vec<&'a Resource>,
+}
+
+impl<'a> Requested<'a> {
+    /// Those of a deployment's connections.
+    pub fn of(connections: impl Iterator<Item = &'a Connection>) -> Self {
+        let mut requested = Self::default();
+        let is_requested = |one: &&Resource| one.is_requested == Some(true);
+        for connection in connections {
+            add_once(&mut requested.secrets, connection.secret.as_ref().filter(is_requested));
+            add_once(&mut requested.maps, connection.config_map.as_ref().filter(is_requested));
+        }
+        requested
+    }
+}
+
 impl Supply {
     /// What these connections come to.
     pub fn of(connections: &[&Connection], take: Take, volumes: &Volumes) -> Self {
+        Self::with_requested(&Requested::default(), connections, take, volumes)
+    }
+
+    /// The same, with what every main gets before it.
+    pub fn with_requested(
+        requested: &Requested,
+        connections: &[&Connection],
+        take: Take,
+        volumes: &Volumes,
+    ) -> Self {
         let mut supply = Self::default();
-        if connections.is_empty() {
-            return supply;
+        let (mut secrets, mut maps) = (requested.secrets.clone(), requested.maps.clone());
+        if !connections.is_empty() {
+            supply.own_env.push(catalog(connections));
         }
-        supply.own_env.push(catalog(connections));
-        let mut secrets: Vec<&Resource> = Vec::new();
-        let mut maps: Vec<&Resource> = Vec::new();
         for connection in connections {
             supply.own_env.extend(variables(connection));
             if take != Take::Secrets {
@@ -115,16 +143,16 @@ fn wrong_kind(connection: &Connection) -> Failure {
 }
 
 /// The volumes of the secrets that are mounted.
-pub fn add_secrets(connections: &[&Connection], volumes: &mut Volumes) {
-    for secret in
-        connections.iter().filter_map(|one| one.secret.as_ref()).filter(|one| one.mount_path.is_some())
-    {
+pub fn add_secrets(requested: &Requested, connections: &[&Connection], volumes: &mut Volumes) {
+    let secrets =
+        requested.secrets.iter().copied().chain(connections.iter().filter_map(|one| one.secret.as_ref()));
+    for secret in secrets.filter(|one| one.mount_path.is_some()) {
         let source = source_of(secret, json!({ "secretName": secret.name }));
         volumes.add(&identity("secret", secret), &secret.name, json!({ "secret": source }));
     }
-    for map in
-        connections.iter().filter_map(|one| one.config_map.as_ref()).filter(|one| one.mount_path.is_some())
-    {
+    let maps =
+        requested.maps.iter().copied().chain(connections.iter().filter_map(|one| one.config_map.as_ref()));
+    for map in maps.filter(|one| one.mount_path.is_some()) {
         let source = source_of(map, json!({ "name": map.name }));
         volumes.add(&identity("config map", map), &map.name, json!({ "configMap": source }));
     }
