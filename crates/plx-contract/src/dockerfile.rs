@@ -61,6 +61,14 @@ impl Dockerfile {
         Ok(Self { given })
     }
 
+    /// The context in the order of the schema, without what is null.
+    pub fn to_json(&self) -> Value {
+        let given = |key: &&str| {
+            Some(((*key).to_owned(), self.given.get(*key).filter(|one| !one.is_null())?.clone()))
+        };
+        Value::Object(FIELDS.iter().chain([&SHELL]).filter_map(given).collect())
+    }
+
     fn text(&self, key: &str) -> Option<&str> {
         self.given.get(key)?.as_str()
     }

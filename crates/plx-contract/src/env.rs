@@ -58,6 +58,8 @@ keys! {
     CONTAINER_ID = "POLYAXON_CONTAINER_ID";
     /// Where main writes its outputs, as a path.
     RUN_OUTPUTS_PATH = "POLYAXON_RUN_OUTPUTS_PATH";
+    /// The run's data volumes: a JSON object, name to path or bucket.
+    RUN_DATA_PATHS = "POLYAXON_RUN_DATA_PATHS";
     /// `true` when outputs are collected.
     COLLECT_ARTIFACTS = "POLYAXON_COLLECT_ARTIFACTS";
     /// `true` when resources are collected.

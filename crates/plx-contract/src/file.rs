@@ -1,7 +1,7 @@
 //! `V1FileType`: a file to generate (`polyaxon/_flow/init`, `polyaxon/_fs/utils`).
 
 use crate::dockerfile::{ContextError, short_md5};
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
 /// Every kind of artifact that Polyaxon knows (`traceml`, `V1ArtifactKind`).
 pub const ARTIFACT_KINDS: [&str; 32] = [
@@ -52,6 +52,16 @@ pub struct FileContext {
 }
 
 impl FileContext {
+    /// The context under the reference's names, in the order of its schema.
+    pub fn to_json(&self) -> Value {
+        let mut context = Map::new();
+        context.extend(self.kind.iter().map(|kind| ("kind".to_owned(), json!(kind))));
+        context.insert("content".to_owned(), json!(self.content));
+        context.insert("filename".to_owned(), json!(self.filename));
+        context.extend(self.chmod.iter().map(|mode| ("chmod".to_owned(), json!(mode))));
+        Value::Object(context)
+    }
+
     /// Checks a context. Beside the reference's `filename` the `name` of its documentation's example is taken.
     ///
     /// # Errors

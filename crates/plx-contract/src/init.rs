@@ -2,6 +2,7 @@
 
 use crate::connection::Kind;
 use crate::{Class, Classified};
+use serde::de::Deserializer;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -51,7 +52,7 @@ pub struct Artifacts {
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Init {
     /// Subpaths whose kind (object or prefix) is looked up.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "one_or_more")]
     pub paths: Option<Vec<Subpath>>,
     /// Objects and prefixes.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -86,6 +87,20 @@ pub struct Init {
     /// A container: with a handler it overrides that handler's, alone it is the user's own init container.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub container: Option<Value>,
+}
+
+/// A list of subpaths, or one alone: `paths: a/b`.
+fn one_or_more<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Subpath>>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        One(String),
+        More(Vec<Subpath>),
+    }
+    Ok(Option::<Written>::deserialize(deserializer)?.map(|written| match written {
+        Written::One(path) => vec![Subpath::Same(path)],
+        Written::More(paths) => paths,
+    }))
 }
 
 /// Which handler an entry asks for.
@@ -143,18 +158,19 @@ impl Init {
         .filter_map(|(given, handler)| given.then_some(handler))
         .collect();
         match (given.as_slice(), &self.connection) {
-            // `artifacts` and `paths` are one handler of Polyaxon's: both may stand in one entry.
-            ([one], _) | ([one @ Handler::Artifacts, Handler::Paths], _) => Ok(*one),
+            ([one], _) => Ok(*one),
             ([first, second, ..], _) => {
                 Err(InitError::Several { first: first.name(), second: second.name() })
             }
-            ([], _) if self.container.is_some() => Ok(Handler::Container),
             ([], Some(name)) => match kind_of(name) {
+                // A container beside such a connection is put over the handler's own, as in Polyaxon.
                 Some(kind) if kind.is_git() => Ok(Handler::Git),
                 Some(kind) if kind.is_artifacts() => Ok(Handler::Artifacts),
+                Some(_) if self.container.is_some() => Ok(Handler::Container),
                 Some(kind) => Err(InitError::NoHandlerForKind { name: name.clone(), kind }),
                 None => Err(InitError::UnknownConnection { name: name.clone() }),
             },
+            ([], None) if self.container.is_some() => Ok(Handler::Container),
             ([], None) => Err(InitError::Empty),
         }
     }
@@ -231,12 +247,19 @@ mod tests {
     fn exactly_one_handler_or_a_connection_that_picks_it() {
         check(r#"{"artifacts":{"dirs":["a"]}}"#, Ok(Handler::Artifacts));
         check(r#"{"paths":["a",["b","c"]],"connection":"data"}"#, Ok(Handler::Paths));
+        check(r#"{"paths":"a"}"#, Ok(Handler::Paths));
         check(r#"{"connection":"repo"}"#, Ok(Handler::Git));
         check(r#"{"connection":"data"}"#, Ok(Handler::Artifacts));
         check(r#"{"container":{"image":"x"}}"#, Ok(Handler::Container));
         check(r#"{"connection":"data","container":{},"artifacts":{}}"#, Ok(Handler::Artifacts));
         check(r#"{"git":{},"file":{}}"#, Err("init entry has two handlers, `git` and `file`"));
         check("{}", Err("init entry has no handler, no connection and no container"));
+        check(r#"{"connection":"data","container":{"image":"x"}}"#, Ok(Handler::Artifacts));
+        check(r#"{"connection":"db","container":{"image":"x"}}"#, Ok(Handler::Container));
+        check(
+            r#"{"artifacts":{},"paths":["a"]}"#,
+            Err("init entry has two handlers, `artifacts` and `paths`"),
+        );
         check(r#"{"connection":"zz"}"#, Err("init entry names the unknown connection `zz`"));
         check(
             r#"{"connection":"db"}"#,

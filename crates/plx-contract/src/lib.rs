@@ -20,6 +20,7 @@ pub mod logs;
 pub mod mode;
 pub mod network;
 pub mod operation;
+pub mod persistence;
 pub mod plugins;
 pub mod python;
 pub mod record;

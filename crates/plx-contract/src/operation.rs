@@ -65,6 +65,14 @@ pub struct Container {
     pub rest: Map<String, Value>,
 }
 
+/// Fields of a document that stand for the whole of it.
+pub fn fields() -> impl Iterator<Item = &'static str> {
+    ["version", "kind", "name", "plugins", "component", "run"]
+        .into_iter()
+        .chain(INERT.iter().copied())
+        .chain(PLATFORM_ONLY.iter().copied())
+}
+
 /// A command or its arguments.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
@@ -72,7 +80,19 @@ pub enum Words {
     /// One string, for a shell.
     Line(String),
     /// The words themselves.
-    List(Vec<String>),
+    List(#[serde(deserialize_with = "words")] Vec<String>),
+}
+
+/// Numbers and flags are words too: `args: [--epochs, 10]`.
+fn words<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let words = Vec::<Value>::deserialize(deserializer)?;
+    let word = |value: Value| match value {
+        Value::String(text) => Ok(text),
+        Value::Number(number) => Ok(number.to_string()),
+        Value::Bool(flag) => Ok(flag.to_string()),
+        other => Err(serde::de::Error::custom(format!("{other} is no word"))),
+    };
+    words.into_iter().map(word).collect()
 }
 
 /// One variable of a container.
@@ -98,6 +118,8 @@ pub struct Operation {
     pub plugins: Plugins,
     /// What runs.
     pub run: Run,
+    /// The other fields, those of an operation over those of its component.
+    pub rest: Map<String, Value>,
 }
 
 /// Fields of a document that would change what is run, and that only the platform can carry out.
@@ -149,15 +171,18 @@ impl Document {
                 if !matches!(run.kind.as_str(), "job" | "service") {
                     return Err(OperationError::Kind { kind: run.kind });
                 }
-                Operation { name: None, plugins: Plugins::default(), run }
+                Operation { name: None, plugins: Plugins::default(), run, rest: Map::new() }
             }
             (Some(_), Some(_)) => return Err(OperationError::Shape { what: "both `component` and `run`" }),
             (None, None) => return Err(OperationError::Shape { what: "neither `component` nor `run`" }),
         };
+        let mut rest = inner.rest;
+        rest.extend(self.rest.into_iter().filter(|(_, value)| !value.is_null()));
         Ok(Operation {
             name: self.name.or(inner.name),
             plugins: merge(inner.plugins, self.plugins.unwrap_or_default()),
             run: inner.run,
+            rest,
         })
     }
 }
@@ -177,6 +202,9 @@ fn merge(below: Plugins, above: Plugins) -> Plugins {
         log_level: above.log_level.or(below.log_level),
         sidecar: above.sidecar.or(below.sidecar),
         notifications: above.notifications.or(below.notifications),
+        tmux: above.tmux.or(below.tmux),
+        sandbox: above.sandbox.or(below.sandbox),
+        ssh: above.ssh.or(below.ssh),
     }
 }
 

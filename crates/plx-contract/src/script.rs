@@ -4,6 +4,8 @@
 //! Every block ends in `;`, blocks are joined by one blank, and paths are not quoted, so a path is whatever stands
 //! between two known pieces of text. A script that is not exactly of these blocks is none of ours.
 
+use std::fmt;
+
 /// What a block asks for. Paths are literal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
@@ -45,6 +47,46 @@ pub struct Fetch {
     pub sync_fw: bool,
     /// `--check-path`
     pub check_path: bool,
+}
+
+impl fmt::Display for Step {
+    /// The block as the converter writes it: what [`parse`] reads.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let record =
+            |copy: &Copy| copy.record.as_ref().map_or_else(String::new, |path| format!("{FSWATCH}{path};"));
+        match self {
+            Self::MakeFolder(path) => {
+                write!(f, "if [ ! -d \"{path}\" ]; then mkdir -m 0777 -p {path}; fi;")
+            }
+            Self::CopyFile(copy) => {
+                let Copy { from, to, .. } = copy;
+                write!(f, "if [ -f {from} ]; then cp {from} {to}; {} fi;", record(copy))
+            }
+            Self::CopyFolder(copy) => {
+                let Copy { from, to, .. } = copy;
+                write!(f, "if [ -d {from} ] && [ \"$(ls -A {from})\" ]; then ")?;
+                write!(f, "cp -R {from}/* {to}; {} fi;", record(copy))
+            }
+            Self::Fetch(fetch) => {
+                write!(f, "{}{} --connection-kind={}", STARTS[1], fetch.connection, fetch.kind)?;
+                write!(f, " --path-from={} --path-to={} ", fetch.from, fetch.to)?;
+                let flags = [
+                    (fetch.is_file, "--is-file"),
+                    (fetch.sync_fw, "--sync-fw"),
+                    (fetch.check_path, "--check-path"),
+                ];
+                let given: Vec<&str> = flags.iter().filter(|flag| flag.0).map(|flag| flag.1).collect();
+                write!(f, "{};", given.join(" "))
+            }
+        }
+    }
+}
+
+/// A script of these steps; none when a path cannot be told from the script around it.
+pub fn write(steps: &[Step]) -> Option<String> {
+    let blocks: Vec<String> = steps.iter().map(ToString::to_string).collect();
+    let script = blocks.join(" ");
+    (parse(&script).as_deref() == Some(steps)).then_some(script)
 }
 
 const FSWATCH: &str = "polyaxon initializer fswatch --path=";
@@ -200,7 +242,20 @@ mod tests {
             serde_json::from_str(include_str!("../tests/fixtures/scripts/pods.json")).expect("a list");
         assert!(scripts.len() >= 10);
         for script in scripts {
-            assert!(parse(&script).is_some(), "{script}");
+            let steps = parse(&script);
+            assert!(steps.is_some(), "{script}");
+            let steps = steps.expect("checked");
+            assert_eq!(write(&steps).as_deref(), Some(script.trim()));
+        }
+    }
+
+    #[test]
+    fn a_path_that_would_become_a_part_of_the_script_is_refused() {
+        let with =
+            |path: &str| write(&[folder(path), Step::Fetch(Fetch { to: path.into(), ..Fetch::default() })]);
+        assert!(with("/a b $(id)").is_some());
+        for odd in ["/a; if [ b", "/a; polyaxon initializer path --connection-name=x"] {
+            assert_eq!(with(odd), None, "{odd}");
         }
     }
 

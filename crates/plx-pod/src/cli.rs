@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Runs the pod of a Polyaxon operation on this machine, without Kubernetes.
+/// Runs the pod of a Polyaxon operation on this machine, or renders it for a cluster.
 #[derive(Debug, Parser)]
 #[command(name = "plx-pod", version, max_term_width = 110)]
 struct Cli {
@@ -21,7 +21,21 @@ pub enum Command {
     /// Fetch the inputs, run main, store its outputs and logs
     #[command(after_help = EXAMPLES)]
     Run(Box<RunArgs>),
+    /// Print the pod or Job that a cluster would run, as YAML for `kubectl apply`
+    #[command(after_help = RENDER_EXAMPLES)]
+    Render(Box<RenderArgs>),
+    /// Show that pod for people: containers in order, what each reads and writes, connections, secrets, main's environment
+    Explain(Box<ExplainArgs>),
 }
+
+const RENDER_EXAMPLES: &str = "\
+Examples:
+  On a cluster, with a deployment's stores and images:
+    plx-pod render train.yaml -c deployment.yaml | kubectl apply -f -
+  As a Job, of a run that can be resumed:
+    plx-pod render train.yaml -c deployment.yaml --as job --run-uuid 6fb8dd0c7e2c4d5c9a3a1b1f0e9d8c7b
+
+Exit code: 0; 64 wrong command line, 66 no such file, 78 a document or configuration that cannot be rendered.";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -100,6 +114,86 @@ pub struct RunArgs {
     pub verbose: bool,
 }
 
+/// What a run is rendered as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum As {
+    /// A Pod.
+    #[default]
+    Pod,
+    /// A Job.
+    Job,
+}
+
+/// `plx-pod render`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct RenderArgs {
+    /// The operation or component, YAML or JSON, version 1.1; `-` reads stdin
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// The deployment: artifacts store, connections, images, API; see docs/render.md [default: a folder of the node as
+    /// the store, no API]
+    #[arg(short, long, value_name = "CONFIG")]
+    pub config: Option<PathBuf>,
+    /// A Pod, or a Job
+    #[arg(long = "as", value_name = "KIND", value_enum, default_value_t = As::Pod)]
+    pub form: As,
+    /// The run; give an earlier one to resume it [default: a random one]
+    #[arg(long, value_name = "UUID")]
+    pub run_uuid: Option<String>,
+    /// Owner and project of the run
+    #[arg(long, value_name = "OWNER/PROJECT", default_value = "local/local")]
+    pub project: String,
+    /// Name of the run [default: the file's, else the UUID]
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// Namespace of the pod [default: the configuration's]
+    #[arg(long, value_name = "NAMESPACE")]
+    pub namespace: Option<String>,
+    /// URL of the tracking API, as seen from the pod [default: the configuration's, else none]
+    #[arg(long, value_name = "URL")]
+    pub host: Option<String>,
+    /// The sidecar as an init container that is restarted always (Kubernetes 1.29 and newer)
+    #[arg(long)]
+    pub native_sidecar: bool,
+}
+
+/// How a pod is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Form {
+    /// Lines for a terminal.
+    Text,
+    /// A drawing.
+    Svg,
+    /// A page with the drawing.
+    Html,
+}
+
+/// `plx-pod explain`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct ExplainArgs {
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "the words are those of render")]
+    pub render: RenderArgs,
+    /// How it is shown [default: by the end of --output's name, else text]
+    #[arg(long, value_name = "FORM", value_enum)]
+    pub format: Option<Form>,
+    /// Write it to a file
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+impl ExplainArgs {
+    /// How it is shown.
+    pub fn form(&self) -> Form {
+        let end = self.output.as_deref().and_then(|path| path.extension()?.to_str());
+        self.format.unwrap_or(match end {
+            Some("svg") => Form::Svg,
+            Some("html" | "htm") => Form::Html,
+            _ => Form::Text,
+        })
+    }
+}
+
 /// Parses the command line.
 ///
 /// # Errors
@@ -128,7 +222,23 @@ impl RunArgs {
     /// clap's.
     pub fn from_words(words: &[&str]) -> Result<Self, clap::Error> {
         let all = ["plx-pod", "run"].into_iter().chain(words.iter().copied());
-        let Command::Run(args) = Cli::try_parse_from(all)?.command;
-        Ok(*args)
+        match Cli::try_parse_from(all)?.command {
+            Command::Run(args) => Ok(*args),
+            _ => Err(clap::Error::new(ErrorKind::InvalidSubcommand)),
+        }
+    }
+}
+
+impl RenderArgs {
+    /// The arguments of `plx-pod render`, as above.
+    ///
+    /// # Errors
+    /// clap's.
+    pub fn from_words(words: &[&str]) -> Result<Self, clap::Error> {
+        let all = ["plx-pod", "render"].into_iter().chain(words.iter().copied());
+        match Cli::try_parse_from(all)?.command {
+            Command::Render(args) => Ok(*args),
+            _ => Err(clap::Error::new(ErrorKind::InvalidSubcommand)),
+        }
     }
 }

@@ -1,11 +1,12 @@
 //! The stores of a run: the default folder, `--store`, or a connections file.
 
 use crate::cli::RunArgs;
+use crate::deployment;
 use crate::localize::PathMap;
 use crate::settings::{Settings, utf8};
-use crate::store_file;
 use plx_contract::connection::{Catalog, Connection, Kind, Schema};
 use plx_contract::credential::{CredentialError, Files, Lookup};
+use plx_contract::persistence::Persistence;
 use plx_contract::{Class, Env};
 use plx_runtime::Failure;
 use serde_json::{Map, Value, json};
@@ -22,6 +23,8 @@ pub struct Stores {
     pub mounts: PathMap,
     /// Folders that have to be made first.
     pub create: Vec<PathBuf>,
+    /// Volumes of data and outputs, as in older charts.
+    pub persistence: Option<Persistence>,
 }
 
 impl Stores {
@@ -36,7 +39,7 @@ impl Stores {
         env: &impl Env,
         files: &impl Files,
     ) -> Result<Self, Failure> {
-        let given = args.connections.as_deref().map(store_file::read).transpose()?.unwrap_or_default();
+        let given = args.connections.as_deref().map(deployment::read).transpose()?.unwrap_or_default();
         let mut create = Vec::new();
         let store = match (&args.store, given.store) {
             (Some(_), Some(_)) => {
@@ -60,6 +63,7 @@ impl Stores {
             catalog: Catalog { connections: vec![store] },
             mounts: PathMap::default(),
             create,
+            persistence: given.persistence,
         };
         let others = given.others.into_iter().filter(|one| one.name != stores.store).collect::<Vec<_>>();
         stores.catalog.connections.extend(others);

@@ -3,17 +3,17 @@
 //! An expression that names nothing is an error: a misspelt path must not become an empty one. Jinja's comments
 //! (`{# … #}`) are left as they are, because `${#name}` is everyday shell.
 
-use crate::settings::Settings;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
 use minijinja::{Environment, UndefinedBehavior};
 use plx_contract::Class;
 use plx_contract::connection::Connection;
+use plx_contract::run::RunInstance;
 use plx_runtime::Failure;
 use serde_json::{Map, Value, json};
 
 /// The values of a run's templates.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Context {
     values: Map<String, Value>,
 }
@@ -34,13 +34,13 @@ pub struct Paths {
 impl Context {
     /// The context of a run. `connections` are those of main, `init` those of the init entries.
     pub fn new<'a>(
-        settings: &Settings,
+        run: &RunInstance,
+        namespace: &str,
         name: Option<&str>,
         paths: &Paths,
         connections: impl IntoIterator<Item = &'a Connection>,
         init: impl IntoIterator<Item = &'a Connection>,
     ) -> Self {
-        let run = &settings.instance;
         let mut globals = Map::new();
         let mut add = |key: &str, value: &str| globals.insert(key.to_owned(), json!(value));
         add("owner_name", &run.owner);
@@ -49,11 +49,12 @@ impl Context {
         add("run_info", &run.to_string());
         add("uuid", run.uuid.as_str());
         add("name", name.unwrap_or(run.uuid.as_str()));
-        add("namespace", "local");
+        add("namespace", namespace);
         add("context_path", &paths.context);
         add("artifacts_path", &paths.artifacts);
         add("run_artifacts_path", &paths.run);
         add("run_outputs_path", &format!("{}/outputs", paths.run));
+        add("run_relative_outputs_path", &format!("{}/outputs", run.uuid));
         if let Some(store) = &paths.store {
             add("store_path", store);
         }
@@ -62,6 +63,20 @@ impl Context {
         values.insert("connections".to_owned(), schemas(connections));
         values.insert("init".to_owned(), schemas(init));
         Self { values }
+    }
+
+    /// Adds the run's parameters: `NAME` where nothing else is called so, and `params.NAME` with its `value`, `as_str`
+    /// and `as_arg`.
+    pub fn with_params(mut self, params: &Map<String, Value>) -> Self {
+        let mut all = Map::new();
+        for (name, value) in params {
+            self.values.entry(name.clone()).or_insert_with(|| value.clone());
+            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            let forms = json!({"value": value, "as_str": text, "as_arg": format!("--{name}={text}")});
+            all.insert(name.clone(), forms);
+        }
+        self.values.insert("params".to_owned(), Value::Object(all));
+        self
     }
 
     /// Renders one text. `what` names it in errors.
@@ -104,7 +119,7 @@ impl Context {
                 .unwrap_or_default()
         };
         let mut known: Vec<String> = of("globals").iter().map(|key| format!("globals.{key}")).collect();
-        for section in ["connections", "init"] {
+        for section in ["connections", "init", "params"] {
             known.extend(of(section).iter().map(|name| format!("{section}[\"{name}\"]")));
         }
         known.join(", ")

@@ -1,13 +1,14 @@
-//! The operation or component file, checked for what only a cluster can do.
+//! The operation or component file, for `run` and `render` alike.
 
+use crate::fields;
 use crate::located::Located;
 use plx_contract::Class;
-use plx_contract::operation::{Container, Document, Operation, OperationError};
+use plx_contract::operation::{self, Container, Document, Operation, OperationError};
 use plx_runtime::Failure;
 use serde_json::Value;
 use std::path::Path;
 
-/// A document that can be run.
+/// A document that can be run or rendered.
 #[derive(Debug)]
 pub struct Loaded {
     /// What it asks for.
@@ -16,35 +17,9 @@ pub struct Loaded {
     pub source: Located,
     /// Path of the `run` section in the text.
     pub run_path: &'static [&'static str],
-    /// What is not done here although the document says it, one remark each.
+    /// What is not done on this machine although the document says it, one remark each.
     pub notes: Vec<String>,
 }
-
-/// Fields of `run` that have no meaning on this machine, beside those that are used.
-const RUN_FIELDS: &[&str] =
-    &["environment", "sidecars", "volumes", "ports", "rewritePath", "isExternal", "replicas"];
-
-/// Fields of a container that Kubernetes knows, beside those that are used.
-const CONTAINER_FIELDS: &[&str] = &[
-    "envFrom",
-    "imagePullPolicy",
-    "lifecycle",
-    "livenessProbe",
-    "ports",
-    "readinessProbe",
-    "resizePolicy",
-    "resources",
-    "restartPolicy",
-    "securityContext",
-    "startupProbe",
-    "stdin",
-    "stdinOnce",
-    "terminationMessagePath",
-    "terminationMessagePolicy",
-    "tty",
-    "volumeDevices",
-    "volumeMounts",
-];
 
 /// Reads a file, or stdin for `-`.
 ///
@@ -92,46 +67,40 @@ pub fn parse(name: &str, text: &str) -> Result<Loaded, Failure> {
             OperationError::Shape { .. } => vec!["kind"],
         };
         let place = source.at(&place);
+        let meant = match &error {
+            OperationError::Unknown { field } => fields::closest(field, operation::fields()),
+            _ => None,
+        };
         let mut failure = Failure::from(error);
         failure.message = format!("{place}: {}", failure.message);
+        if meant.is_some() {
+            failure.next = Some(fields::next_step(meant));
+        }
         failure
     })?;
     let mut notes = Vec::new();
     let run = &operation.run;
+    let raw: Value = source.parse()?;
+    let pointer = format!("/{}", run_path.join("/"));
+    if let Some(found) = raw.pointer(&pointer).and_then(|run| fields::unknown(run, &fields::RUN)) {
+        let path: Vec<&str> = run_path.iter().copied().chain(found.path.iter().map(String::as_str)).collect();
+        let message = format!("unknown field `{}` of {}", found.field(), found.of);
+        return Err(source.wrong(&path, message).with_next(fields::next_step(found.meant)));
+    }
     for (field, value) in &run.rest {
-        let path = [run_path, &[field.as_str()]].concat();
-        if !RUN_FIELDS.contains(&field.as_str()) {
-            return Err(source.wrong(&path, format!("unknown field `{field}` of run")).with_next(CORRECT));
-        }
         if matches!(field.as_str(), "sidecars" | "volumes") && !is_empty(value) {
             notes.push(format!("run.{field} is ignored: it needs a cluster"));
         }
     }
-    let containers = run.container.iter().map(|container| (container, "container".to_owned()));
-    for (container, place) in containers {
-        check_container(container, &[run_path, &[place.as_str()]].concat(), &source, &mut notes)?;
+    if let Some(container) = &run.container {
+        note_container(container, &mut notes);
     }
     Ok(Loaded { operation, source, run_path, notes })
 }
 
-const CORRECT: &str = "correct its spelling or remove it";
-
-/// Checks the fields of a container; adds a note for what is not done here.
-///
-/// # Errors
-/// When Kubernetes has no such field.
-pub fn check_container(
-    container: &Container,
-    path: &[&str],
-    source: &Located,
-    notes: &mut Vec<String>,
-) -> Result<(), Failure> {
+/// Adds a note for what a container asks for and is not done here.
+pub fn note_container(container: &Container, notes: &mut Vec<String>) {
     for (field, value) in &container.rest {
-        let path = [path, &[field.as_str()]].concat();
-        if !CONTAINER_FIELDS.contains(&field.as_str()) {
-            let message = format!("unknown field `{field}` of a container");
-            return Err(source.wrong(&path, message).with_next(CORRECT));
-        }
         if matches!(field.as_str(), "envFrom" | "volumeMounts" | "volumeDevices") && !is_empty(value) {
             add_note(notes, format!("{field} of a container is ignored: it needs a cluster"));
         }
@@ -139,7 +108,6 @@ pub fn check_container(
     if container.image.is_some() {
         add_note(notes, "images are not run here: commands run with this machine's programs".to_owned());
     }
-    Ok(())
 }
 
 fn add_note(notes: &mut Vec<String>, note: String) {

@@ -1,5 +1,6 @@
-//! Runs the pod of an operation or component file on this machine, without Kubernetes, with the real `plx-init` and
-//! `plx-sidecar`: the program starts itself again under their names, each container with its own environment.
+//! The pod of an operation or component file: rendered for a cluster ([`render`]), or run on this machine, without
+//! Kubernetes, with the real `plx-init` and `plx-sidecar`: the program starts itself again under their names, each
+//! container with its own environment.
 //!
 //! # What differs from a cluster
 //!
@@ -24,17 +25,20 @@ pub mod cli;
 pub mod collect;
 pub mod connections;
 pub mod context;
+pub mod deployment;
 pub mod document;
 pub mod environment;
+pub mod fields;
 pub mod localize;
 pub mod located;
 pub mod outcome;
+pub mod persistence;
 pub mod plan;
 pub mod process;
+pub mod render;
 pub mod roles;
 pub mod run;
 pub mod settings;
-pub mod store_file;
 pub mod table;
 pub mod term;
 pub mod words;
@@ -52,6 +56,16 @@ pub fn main() -> ExitCode {
     }
     let asked = match cli::parse(std::env::args_os()) {
         Ok(cli::Command::Run(asked)) => *asked,
+        Ok(cli::Command::Render(asked)) => {
+            return plx_runtime::run("plx-pod", async |env, _| {
+                render::command(&asked, &env).map(|()| Report::done())
+            });
+        }
+        Ok(cli::Command::Explain(asked)) => {
+            return plx_runtime::run("plx-pod", async |env, _| {
+                render::explain::command(&asked, &env).map(|()| Report::done())
+            });
+        }
         Err(code) => return code,
     };
     // Main's exit code is any number, a class is one of ten: what is set here is the program's own.

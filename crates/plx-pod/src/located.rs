@@ -1,5 +1,6 @@
 //! A YAML or JSON text that remembers where its keys stand, so that every error can say FILE:LINE:COLUMN.
 
+use crate::fields;
 use plx_contract::Class;
 use plx_runtime::Failure;
 use serde::Deserialize;
@@ -19,7 +20,7 @@ impl Located {
     /// A text under a name. Nothing is checked yet.
     pub fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
         let text = text.into();
-        let places = serde_saphyr::from_str(&text).ok();
+        let places = read(&text).ok();
         Self { name: name.into(), text, places }
     }
 
@@ -28,7 +29,7 @@ impl Located {
     /// # Errors
     /// With the place, when it is no YAML or has the wrong shape.
     pub fn parse<T: DeserializeOwned>(&self) -> Result<T, Failure> {
-        serde_saphyr::from_str(&self.text).map_err(|error| {
+        read(&self.text).map_err(|error| {
             let error = error.without_snippet();
             let place =
                 error.location().map_or_else(String::new, |at| format!(":{}:{}", at.line(), at.column()));
@@ -36,7 +37,11 @@ impl Located {
             // The library ends its message with the place; it stands in front already.
             let words = words.rsplit_once(" at line ").map_or(words.as_str(), |(words, _)| words);
             let words = words.strip_prefix("error: ").unwrap_or(words).replace('\n', " ");
-            Failure::new(Class::Config, format!("{}{place}: {words}", self.name))
+            let failure = Failure::new(Class::Config, format!("{}{place}: {words}", self.name));
+            match unknown(&words) {
+                Some(meant) => failure.with_next(fields::next_step(meant)),
+                None => failure,
+            }
         })
     }
 
@@ -74,6 +79,21 @@ impl Located {
     pub fn wrong(&self, path: &[&str], message: impl fmt::Display) -> Failure {
         Failure::new(Class::Config, format!("{}: {message}", self.at(path)))
     }
+}
+
+/// YAML 1.2: `n`, `yes` and `off` are texts, as keys and as values. Where a flag is wanted they are understood.
+fn read<T: DeserializeOwned>(text: &str) -> Result<T, serde_saphyr::Error> {
+    serde_saphyr::from_str_with_options(text, serde_saphyr::options! { strict_booleans: true })
+}
+
+/// Of serde's `unknown field X, expected one of A, B`: what X may have meant.
+fn unknown(words: &str) -> Option<Option<&str>> {
+    let rest = words.strip_prefix("unknown field `")?;
+    let (field, rest) = rest.split_once('`')?;
+    let known = rest
+        .split([' ', ',', '`', ':'])
+        .filter(|word| !matches!(*word, "" | "expected" | "one" | "of" | "or"));
+    Some(fields::closest(field, known))
 }
 
 #[derive(Debug, Default)]

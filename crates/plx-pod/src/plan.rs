@@ -14,6 +14,7 @@ use plx_runtime::Failure;
 use std::path::PathBuf;
 
 mod init;
+mod persistence;
 mod person;
 
 /// What a container runs.
@@ -85,6 +86,7 @@ const INTERVAL: i64 = 10;
 /// When the document asks for what cannot be done here, each with its place in the file.
 pub fn pod(loaded: &Loaded, settings: &Settings, stores: &Stores, caller: &impl Env) -> Result<Pod, Failure> {
     let mut planner = Planner::new(loaded, settings, stores, caller)?;
+    planner.local = planner.persistence()?;
     let inits = planner.inits()?;
     let main = planner.main()?;
     let sidecar = planner.collects.then(|| planner.sidecar()).transpose()?;
@@ -119,6 +121,8 @@ struct Planner<'a, E> {
     collects: bool,
     folders: Vec<PathBuf>,
     notes: Vec<String>,
+    /// Volumes of data and outputs, as in older charts.
+    local: Option<persistence::Local>,
 }
 
 impl<'a, E: Env> Planner<'a, E> {
@@ -166,8 +170,14 @@ impl<'a, E: Env> Planner<'a, E> {
             run: format!("{base}/{}", settings.uuid()),
             store: mounts_store.then(|| store_path.clone()),
         };
-        let context =
-            Context::new(settings, operation.name.as_deref(), &paths, used.iter().copied(), of_init);
+        let context = Context::new(
+            &settings.instance,
+            "local",
+            operation.name.as_deref(),
+            &paths,
+            used.iter().copied(),
+            of_init,
+        );
         let mut map = PathMap::default();
         map.add("/plx-context", root);
         Ok(Self {
@@ -182,6 +192,7 @@ impl<'a, E: Env> Planner<'a, E> {
             folders: vec![layout.artifacts()],
             layout,
             notes: loaded.notes.clone(),
+            local: None,
         })
     }
 
@@ -202,6 +213,9 @@ impl<'a, E: Env> Planner<'a, E> {
         set(&mut vars, env::ARTIFACTS_STORE_NAME, &self.stores.store);
         let outputs = self.context.render("run_outputs_path", "{{ run_outputs_path }}")?;
         set(&mut vars, env::RUN_OUTPUTS_PATH, outputs);
+        if let Some(local) = self.local.clone() {
+            self.persist(&local, &mut vars);
+        }
         let plugins = &self.loaded.operation.plugins;
         if self.collects {
             set(&mut vars, env::COLLECT_ARTIFACTS, "true");

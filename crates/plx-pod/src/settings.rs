@@ -44,29 +44,12 @@ impl Settings {
     /// # Errors
     /// When the run, the project or a folder cannot be named so.
     pub fn settle(args: &RunArgs, current_dir: &Path) -> Result<Self, Failure> {
-        let usage = |message: String| Failure::new(Class::Usage, message);
-        let plain = |text: &str| {
-            text.chars().next().is_some_and(char::is_alphanumeric)
-                && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
-        };
-        let uuid = match &args.run_uuid {
-            Some(uuid) if plain(uuid) && uuid.len() <= 64 => uuid.clone(),
-            Some(uuid) => {
-                return Err(usage(format!("--run-uuid is `{uuid}`: wanted letters, digits, `-` and `_`")));
-            }
-            None => format!("{:032x}", fastrand::u128(..)),
-        };
-        let (owner, project) = match args.project.split_once('/') {
-            Some((owner, project)) if plain(owner) && plain(project) => {
-                (owner.to_owned(), project.to_owned())
-            }
-            _ => return Err(usage(format!("--project is `{}`: wanted OWNER/PROJECT", args.project))),
-        };
+        let instance = instance(args.run_uuid.as_deref(), &args.project)?;
         let work_dir = current_dir.join(&args.work_dir);
         utf8(&work_dir)?;
         Ok(Self {
-            pod: format!("plx-operation-{uuid}"),
-            instance: RunInstance { owner, project, uuid: RunUuid::new(uuid)? },
+            pod: pod_name(&instance),
+            instance,
             work_dir,
             env_pass: args.env_pass.clone(),
             sync_interval: args.sync_interval,
@@ -92,6 +75,38 @@ impl Settings {
     /// The places below the context root.
     pub fn layout(&self) -> Layout {
         Layout::under(self.pod_dir())
+    }
+}
+
+/// The pod of a run, as Polyaxon names it.
+pub fn pod_name(run: &RunInstance) -> String {
+    format!("plx-operation-{}", run.uuid)
+}
+
+/// The run of a command line; a random one when none is given.
+///
+/// # Errors
+/// When the run or the project cannot be named so.
+pub fn instance(run_uuid: Option<&str>, project: &str) -> Result<RunInstance, Failure> {
+    let usage = |message: String| Failure::new(Class::Usage, message);
+    let plain = |text: &str| {
+        text.chars().next().is_some_and(char::is_alphanumeric)
+            && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
+    };
+    let uuid = match run_uuid {
+        Some(uuid) if plain(uuid) && uuid.len() <= 64 => uuid.to_owned(),
+        Some(uuid) => {
+            return Err(usage(format!("--run-uuid is `{uuid}`: wanted letters, digits, `-` and `_`")));
+        }
+        None => format!("{:032x}", fastrand::u128(..)),
+    };
+    match project.split_once('/') {
+        Some((owner, project)) if plain(owner) && plain(project) => Ok(RunInstance {
+            owner: owner.to_owned(),
+            project: project.to_owned(),
+            uuid: RunUuid::new(uuid)?,
+        }),
+        _ => Err(usage(format!("--project is `{project}`: wanted OWNER/PROJECT"))),
     }
 }
 

@@ -25,15 +25,34 @@ pub fn program(command: Option<&Words>, args: Option<&Words>) -> Option<Vec<Stri
     }
 }
 
+/// The command and the arguments of a container in a pod. One string that holds more than a word is for a shell, as
+/// [`program`] has it: Kubernetes would look for a program of that whole name.
+pub fn in_a_pod(command: Option<&Words>, args: Option<&Words>) -> (Vec<String>, Vec<String>) {
+    let args_alone = match args {
+        None => Vec::new(),
+        Some(Words::Line(line)) => vec![line.clone()],
+        Some(Words::List(list)) => list.clone(),
+    };
+    match command {
+        None => (Vec::new(), args_alone),
+        Some(Words::List(list)) => (list.clone(), args_alone),
+        Some(Words::Line(line)) if is_word(line) => (vec![line.clone()], args_alone),
+        Some(Words::Line(_)) => (program(command, args).unwrap_or_default(), Vec::new()),
+    }
+}
+
+fn is_plain(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "/._-=:,@%+".contains(c)
+}
+
+fn is_word(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(is_plain)
+}
+
 /// Words for a shell: each as it is when it is plain, in single quotes otherwise.
 pub fn quoted(words: &[String]) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-=:,@%+".contains(c);
     let quote = |word: &String| {
-        if !word.is_empty() && word.chars().all(plain) {
-            word.clone()
-        } else {
-            format!("'{}'", word.replace('\'', r"'\''"))
-        }
+        if is_word(word) { word.clone() } else { format!("'{}'", word.replace('\'', r"'\''")) }
     };
     words.iter().map(quote).collect::<Vec<_>>().join(" ")
 }

@@ -213,3 +213,33 @@ fn stdin_is_a_file_too_and_a_bad_flag_is_64() {
     assert!(ended(&output.expect("a run"), 0).starts_with("hello u2\n"));
     ended(&here.run(&["--bogus"]), 64);
 }
+
+#[test]
+fn a_pod_is_rendered_and_shown() {
+    let here = Here::new(
+        "run: {kind: job, init: [{artifacts: {dirs: [a]}}], container: {image: busybox, command: [a]}}\n",
+    );
+    let plx_pod = |words: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_plx-pod"));
+        command.args(words).current_dir(here.0.path()).envs(SECRETS.map(|(name, value, _)| (name, value)));
+        command.stdin(Stdio::null()).output().expect("a run")
+    };
+    let yaml = plx_pod(&["render", "f.yaml", "--run-uuid", "u1", "--as", "job"]);
+    assert!(ended(&yaml, 0).contains("kind: Job"));
+    let again = plx_pod(&["render", "f.yaml", "--run-uuid", "u1", "--as", "job"]);
+    assert_eq!(yaml.stdout, again.stdout);
+    let shown = ended(&plx_pod(&["explain", "f.yaml", "--run-uuid", "u1"]), 0);
+    assert!(shown.contains("2. polyaxon-init-artifacts-local-"), "{shown}");
+    ended(&plx_pod(&["explain", "f.yaml", "-o", "pod.html"]), 0);
+    let page = fs::read_to_string(here.path("pod.html")).expect("a page");
+    assert!(page.starts_with("<!doctype html>") && page.contains("<svg "), "{page}");
+    fs::write(here.path("c.yaml"), "artifactsStor: {}\n").expect("written");
+    let refused = plx_pod(&["render", "f.yaml", "-c", "c.yaml"]);
+    let said = ended(&refused, 78);
+    assert!(
+        refused.stdout.is_empty() && said.contains("c.yaml:1:1: unknown field `artifactsStor`"),
+        "{said}"
+    );
+    assert!(said.contains("did you mean `artifactsStore`?"), "{said}");
+    ended(&plx_pod(&["render", "nope.yaml"]), 66);
+}

@@ -1,7 +1,7 @@
 //! The init containers of a pod: the default one, then one per entry, plain containers last.
 
 use super::{Container, Planner, Program, set, within, wrong};
-use crate::document::check_container;
+use crate::document::note_container;
 use crate::environment;
 use crate::roles::Role;
 use crate::settings::utf8;
@@ -30,6 +30,9 @@ impl<'a, E: Env> Planner<'a, E> {
             let handler = entry
                 .handler(|name| self.stores.kind_of(name))
                 .map_err(|error| within(&place, error.into()))?;
+            // A command beside a connection alone: here its author's program runs in place of the handler's.
+            let own = entry.container.as_ref().is_some_and(has_command) && !names_handler(entry);
+            let handler = if own { Handler::Container } else { handler };
             // The paths of all entries are known before the words of main, of files and of plain containers are rewritten.
             let target = entry.path.as_deref().map(|path| self.target(&place, path)).transpose()?;
             match handler {
@@ -39,6 +42,9 @@ impl<'a, E: Env> Planner<'a, E> {
         }
         // Mounts come after the entries' own paths, which are below the pod's folder whatever else is mounted there.
         self.map.extend(&self.stores.mounts);
+        if let Some(local) = &self.local {
+            self.map.extend(&local.mounts);
+        }
         for (entry, handler, number, place, index, target) in built_in {
             let path = [self.loaded.run_path, &["init", index.as_str()]].concat();
             handlers.push(match handler {
@@ -256,7 +262,7 @@ impl<'a, E: Env> Planner<'a, E> {
         let Some(container) = self.container_of(entry, path)? else {
             return Err(wrong(place, "no container"));
         };
-        check_container(&container, path, &self.loaded.source, &mut self.notes)?;
+        note_container(&container, &mut self.notes);
         let connection = entry.connection.as_deref().map(|name| self.stores.catalog.find(name)).transpose();
         let used: Vec<&Connection> =
             connection.map_err(|error| within(place, error.into()))?.into_iter().collect();
@@ -293,6 +299,16 @@ impl<'a, E: Env> Planner<'a, E> {
         }
         args
     }
+}
+
+fn has_command(container: &Value) -> bool {
+    ["command", "args"].iter().any(|key| container.get(key).is_some_and(|value| !value.is_null()))
+}
+
+/// Whether an entry says more than its connection and a container.
+fn names_handler(entry: &Init) -> bool {
+    let rest = Init { connection: None, ..entry.clone() };
+    !matches!(rest.handler(|_| None), Ok(Handler::Container))
 }
 
 fn words(words: &[&str]) -> Vec<String> {

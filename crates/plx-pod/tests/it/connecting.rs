@@ -2,8 +2,8 @@ use crate::{NoFiles, Vars, vars};
 use plx_contract::Class;
 use plx_pod::cli::RunArgs;
 use plx_pod::connections::Stores;
+use plx_pod::deployment::parse;
 use plx_pod::settings::Settings;
-use plx_pod::store_file::parse;
 use plx_runtime::Failure;
 use std::path::{Path, PathBuf};
 

@@ -5,6 +5,7 @@ mod connecting;
 mod documents;
 mod ends;
 mod planning;
+mod rendering;
 mod texts;
 
 use plx_contract::credential::Files;

@@ -28,10 +28,6 @@ fn the_argv_of_each_kind_of_entry() {
         &format!("{HEAD} ROOT/artifacts --artifacts {{\"files\":[\"a\",[\"b\",\"c\"]],\"workers\":3}}"),
     );
     entry("paths: ['x/{{ uuid }}']", &format!("{HEAD} ROOT/artifacts --paths [\"x/u1\"]"));
-    entry(
-        "{artifacts: {dirs: [a]}, paths: [b]}",
-        &format!("{HEAD} ROOT/artifacts --artifacts {{\"dirs\":[\"a\"]}} --paths [\"b\"]"),
-    );
     entry("connection: local", &format!("{HEAD} ROOT/artifacts --whole"));
     entry("artifacts: {workers: 2}", &format!("{HEAD} ROOT/artifacts --whole --workers 2"));
     entry("{path: /s3-path/, connection: local}", &format!("{HEAD} ROOT/paths/s3-path --whole"));
@@ -229,4 +225,39 @@ fn a_value_from_a_secret_is_the_callers_variable() {
     assert_eq!(failure.message, "f.yaml:5:35: variable TOKEN: `valueFrom` needs a cluster");
     let pod = pod_of(&component(run), &[], &vars(&[("TOKEN", "t")])).expect("a pod");
     assert_eq!(pod.main.vars["TOKEN"], "t");
+}
+
+/// A pod with the connections file `config`.
+fn with_file(document: &str, config: &str, caller: &crate::Vars) -> Result<Pod, plx_runtime::Failure> {
+    let dir = tempfile::tempdir().expect("a folder");
+    let file = dir.path().join("c.yaml");
+    std::fs::write(&file, config).expect("written");
+    pod_of(document, &["--connections", file.to_str().expect("UTF-8")], caller)
+}
+
+#[test]
+fn volumes_of_older_documents_are_folders_of_this_machine() {
+    let config = "persistence:\n  data:\n    d1: {mountPath: /data/1, hostPath: /host/one}\n    d2: {mountPath: /data/2, \
+                  existingClaim: c}\n    d3: {store: s3, bucket: 's3://b', secret: s, secretKey: K}\n  outputs:\n    o: \
+                  {mountPath: /out, hostPath: /host/out}\n";
+    let run = |environment: &str| {
+        component(&format!("  environment: {environment}\n  container: {{command: [ls, /data/1/x]}}\n"))
+    };
+    let pod = with_file(&run("{}"), config, &vars(&[("K", "key")])).expect("a pod");
+    assert_eq!(pod.main.vars["POLYAXON_RUN_DATA_PATHS"], r#"{"d1": "/host/one", "d3": "s3://b"}"#);
+    assert_eq!(pod.main.vars["POLYAXON_RUN_OUTPUTS_PATH"], "/host/out/local/local/jobs/u1");
+    assert_eq!(pod.main.vars["K"], "key");
+    assert_eq!(argv(&pod.main), "ls /host/one/x");
+    assert!(pod.folders.contains(&PathBuf::from("/host/out/local/local/jobs/u1")), "{:?}", pod.folders);
+    assert!(pod.notes.iter().any(|note| note.contains("`d2` is the claim `c`")), "{:?}", pod.notes);
+
+    let some = with_file(&run("{persistence: {data: [d1]}}"), config, &vars(&[])).expect("a pod");
+    assert_eq!(some.main.vars["POLYAXON_RUN_DATA_PATHS"], r#"{"d1": "/host/one"}"#);
+    assert!(!some.main.vars.contains_key("K"));
+    let failure = with_file(&run("{data_refs: [d2]}"), config, &vars(&[])).map(|_| ()).expect_err("a claim");
+    assert!(failure.message.contains("needs a cluster"), "{}", failure.message);
+
+    let by_default = with_file(&run("{}"), "persistence: {}\n", &vars(&[])).expect("a pod");
+    assert_eq!(by_default.main.vars["POLYAXON_RUN_DATA_PATHS"], r#"{"data": "/w/.plx/data"}"#);
+    assert_eq!(by_default.main.vars["POLYAXON_RUN_OUTPUTS_PATH"], "/w/.plx/outputs/local/local/jobs/u1");
 }

@@ -16,7 +16,7 @@ fn context() -> Context {
         store: None,
     };
     let data = serde_json::from_str(r#"{"name":"my-data","kind":"s3","schema":{"bucket":"s3://b"}}"#);
-    Context::new(&settings, Some("train"), &paths, &[data.expect("a connection")], [])
+    Context::new(&settings.instance, "local", Some("train"), &paths, &[data.expect("a connection")], [])
 }
 
 #[test]

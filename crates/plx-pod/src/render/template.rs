@@ -1,0 +1,104 @@
+//! Templates in the `run` section, and the inputs they may name.
+
+use super::Renderer;
+use super::built::{text, var};
+use crate::context::{Context, Paths};
+use plx_contract::connection::Connection;
+use plx_contract::operation::Run;
+use plx_runtime::Failure;
+use serde_json::{Map, Value};
+
+impl Renderer<'_> {
+    /// Renders every text of the run.
+    pub(super) fn template(&mut self) -> Result<(), Failure> {
+        let params = self.params()?;
+        self.context = self.new_context()?.with_params(&params);
+        let mut run = serde_json::to_value(&self.run)
+            .map_err(|error| self.wrong(&[], format!("read again: {error}")))?;
+        self.texts(&mut run, &mut Vec::new())?;
+        let run: Result<Run, _> = serde_json::from_value(run);
+        self.run = run.map_err(|error| self.wrong(&[], format!("after its templates: {error}")))?;
+        Ok(())
+    }
+
+    fn new_context(&self) -> Result<Context, Failure> {
+        let store_path = self.store.store_path()?;
+        let sees_store = !self.plugins.collects_artifacts || self.plugins.mounts_store;
+        let artifacts = self.artifacts();
+        let base = if self.plugins.collects_artifacts { &artifacts } else { &store_path };
+        let run = format!("{base}/{}", self.run_instance.uuid);
+        let named = |name: &String| self.catalog.find(name).ok();
+        let used: Vec<&Connection> = self.run.connections.iter().flatten().filter_map(named).collect();
+        let of_init: Vec<&Connection> =
+            self.run.init.iter().flatten().filter_map(|entry| named(entry.connection.as_ref()?)).collect();
+        let paths = Paths {
+            context: self.layout.root().display().to_string(),
+            artifacts: artifacts.clone(),
+            run,
+            store: sees_store.then_some(store_path),
+        };
+        let namespace = self.namespace.as_deref().unwrap_or("default");
+        Ok(Context::new(self.run_instance, namespace, Some(&self.name), &paths, used, of_init))
+    }
+
+    fn texts(&self, value: &mut Value, path: &mut Vec<String>) -> Result<(), Failure> {
+        match value {
+            Value::String(text) => {
+                let place: Vec<&str> = path.iter().map(String::as_str).collect();
+                *text = self.context.render(&self.at(&place), text)?;
+            }
+            Value::Array(items) => {
+                for (index, item) in items.iter_mut().enumerate() {
+                    path.push(index.to_string());
+                    self.texts(item, path)?;
+                    path.pop();
+                }
+            }
+            Value::Object(fields) => {
+                for (key, item) in fields {
+                    path.push(key.clone());
+                    self.texts(item, path)?;
+                    path.pop();
+                }
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+        Ok(())
+    }
+
+    /// The values of the inputs: the operation's parameters over the component's defaults. Those with `toEnv` become
+    /// variables of main.
+    fn params(&mut self) -> Result<Map<String, Value>, Failure> {
+        let rest = &self.loaded.operation.rest;
+        let given = rest.get("params").and_then(Value::as_object).cloned().unwrap_or_default();
+        let mut params = Map::new();
+        let inputs = rest.get("inputs").and_then(Value::as_array).cloned().unwrap_or_default();
+        for (name, param) in &given {
+            let from_elsewhere = ["ref", "connection", "toInit", "contextOnly"];
+            if let Some(key) =
+                from_elsewhere.iter().find(|key| param.get(**key).is_some_and(|value| !value.is_null()))
+            {
+                let message = format!("`{key}` of parameter `{name}` needs the platform");
+                return Err(Failure::new(
+                    plx_contract::Class::Config,
+                    self.located(&["params", name], &message),
+                )
+                .with_next("give the parameter a `value`"));
+            }
+            params.insert(name.clone(), param.get("value").unwrap_or(param).clone());
+        }
+        for input in &inputs {
+            let Some(name) = input.get("name").and_then(Value::as_str) else { continue };
+            if !params.contains_key(name)
+                && let Some(default) = input.get("value").filter(|value| !value.is_null())
+            {
+                params.insert(name.to_owned(), default.clone());
+            }
+            let to_env = given.get(name).and_then(|param| param.get("toEnv")).or_else(|| input.get("toEnv"));
+            if let (Some(key), Some(value)) = (to_env.and_then(Value::as_str), params.get(name)) {
+                self.inputs.push(var(key, text(value)));
+            }
+        }
+        Ok(params)
+    }
+}
