@@ -24,7 +24,7 @@ const PERSISTENCE: Duration = Duration::from_secs(15);
 /// Passes that find only files which keep changing: somebody still writes, and main is gone.
 const RESTLESS: u32 = 20;
 
-/// Comparisons of disk and store that found a difference: somebody else changes what this run stores.
+/// Comparisons of disk and store that found a difference: somebody else changes what this run stores, or its listing is late.
 const COMPARISONS: u32 = 3;
 
 /// Passes until everything is stored and a look at the store agrees, nothing more can be, or `hard` says that time is up.
@@ -32,10 +32,7 @@ const COMPARISONS: u32 = 3;
 pub async fn finish(passes: &mut Passes, asked: &CancellationToken, hard: &CancellationToken) -> PassReport {
     let (mut hopeless, mut restless, mut compared) = (0, 0, 0);
     // What main wrote last has settled by then, and is not sent twice because its clock is coarse.
-    tokio::select! {
-        () = tokio::time::sleep(SETTLE) => {}
-        () = hard.cancelled() => {}
-    }
+    rest(SETTLE, hard).await;
     let mut breath = BREATH;
     let mut standing_since = Instant::now();
     loop {
@@ -49,6 +46,7 @@ pub async fn finish(passes: &mut Passes, asked: &CancellationToken, hard: &Cance
             if compared > COMPARISONS || passes.compare(hard).await == 0 {
                 return report;
             }
+            rest(BREATH, hard).await;
             continue;
         }
         let is_cut_off = report.waiting.values().any(|waiting| *waiting == Waiting::Unreached);
@@ -70,16 +68,20 @@ pub async fn finish(passes: &mut Passes, asked: &CancellationToken, hard: &Cance
         if restless >= RESTLESS || hopeless >= HOPELESS && stands {
             return report;
         }
-        tokio::select! {
-            () = tokio::time::sleep(breath) => {}
-            () = hard.cancelled() => {}
-        }
+        rest(breath, hard).await;
         breath = (breath * 2).min(LONGEST_BREATH);
     }
 }
 
 fn tenths_of(seconds: f64) -> f64 {
     (seconds * 10.0).round() / 10.0
+}
+
+async fn rest(time: Duration, hard: &CancellationToken) {
+    tokio::select! {
+        () = tokio::time::sleep(time) => {}
+        () = hard.cancelled() => {}
+    }
 }
 
 /// A pass that SIGTERM breaks off, so that the next can begin with what is worth most.
@@ -109,10 +111,14 @@ const NAMED: usize = 50;
 /// The report of the whole run.
 pub fn report(
     passes: &mut Passes,
-    last: &PassReport,
+    last: Option<&PassReport>,
     on_incomplete: OnIncomplete,
     out_of_time: bool,
 ) -> Report {
+    // No look came to its end: what the one before said is all that is known.
+    let is_known = last.is_some();
+    let before = passes.as_of_before();
+    let last = last.unwrap_or(&before);
     let totals = passes.end_record();
     let stored = format!(
         "{} files in the store; {} uploads ({}, {} of them again) in {} passes and {} requests, the store at most {:.1} s behind",
@@ -147,6 +153,11 @@ pub fn report(
     let first = waiting.chain(last.unstorable.iter().cloned()).next();
     let why = first.map_or_else(String::new, |first| format!("; first {first}"));
     let what = match (out_of_time, unstored) {
+        (true, _) if !is_known => {
+            format!(
+                "time was up, and the disk or the store did not answer; {unstored} were not stored before that"
+            )
+        }
         (true, 0) => "time was up while files still changed or main still ran".to_owned(),
         (true, _) => format!("time was up, {unstored} not stored"),
         (false, _) => format!("some files could not be stored, {unstored} in all"),

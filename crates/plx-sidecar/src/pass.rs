@@ -22,6 +22,7 @@ use plx_transfer::{
     remove_folders, upload,
 };
 use record::Record;
+use report::is_own;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::{Duration, SystemTime};
@@ -48,6 +49,10 @@ pub struct Passes {
     urgent: bool,
     /// What a look saw last, in short.
     looked: Option<u64>,
+    /// What was sent again because it differed in the store.
+    resent: HashSet<RelPath>,
+    /// Files that no store can hold, as the pass before said.
+    unstorable: Vec<String>,
 }
 
 impl Passes {
@@ -67,6 +72,8 @@ impl Passes {
             summaries: Summaries::default(),
             urgent: false,
             looked: None,
+            resent: HashSet::new(),
+            unstorable: Vec::new(),
         }
     }
 
@@ -74,7 +81,7 @@ impl Passes {
     pub async fn has_changed(&mut self) -> bool {
         let (seen, _) = look(&self.layout, &self.run).await;
         let mut hasher = DefaultHasher::new();
-        for (key, file) in &seen.files {
+        for (key, file) in seen.files.iter().filter(|(key, _)| !is_own(key)) {
             (key.as_str(), file.stat.ino, file.stat.size, file.stat.mtime_ns, file.stat.ctime_ns)
                 .hash(&mut hasher);
         }
@@ -90,6 +97,12 @@ impl Passes {
     /// The same, and after each pass somebody is told of the events it saw.
     pub fn with_summaries(self, summaries: Summaries) -> Self {
         Self { summaries, ..self }
+    }
+
+    /// What is known without another look.
+    pub fn as_of_before(&self) -> PassReport {
+        let (waiting, unstorable) = (self.waiting.clone(), self.unstorable.clone());
+        PassReport { waiting, unstorable, ..PassReport::default() }
     }
 
     /// Who is told of events.
@@ -182,7 +195,9 @@ impl Passes {
     /// how many files that are.
     pub async fn compare(&mut self, hard: &CancellationToken) -> usize {
         let (seen, _) = look(&self.layout, &self.run).await;
-        let same = |key: &RelPath, stat| self.journal.has(key, stat);
+        // Several pods of a run write the one file of that name, each the same list.
+        let spec = format!("{}/outputs/spec.json", self.run);
+        let same = |key: &RelPath, stat| self.journal.has(key, stat) && key.as_str() != spec;
         let expected: BTreeMap<RelPath, u64> = seen
             .files
             .iter()
@@ -190,7 +205,7 @@ impl Passes {
             .map(|(key, file)| (key.clone(), file.stat.size))
             .collect();
         let engine = self.engine.with_patience(Patience::PASS);
-        let differing = match compare(&engine, &self.remote, expected, hard).await {
+        let mut differing = match compare(&engine, &self.remote, expected, hard).await {
             Ok(differing) => differing,
             // It may put and not list. What it said of each upload stands.
             Err(error) => {
@@ -198,6 +213,15 @@ impl Passes {
                 return 0;
             }
         };
+        // Whoever changes it again would do so for ever.
+        let (resent, again) = (&self.resent, differing.len());
+        differing.retain(|differing| !resent.contains(&differing.key));
+        if differing.len() < again {
+            let left = again - differing.len();
+            self.warn_once(format!(
+                "{left} files that were sent again differ in the store once more: somebody else writes them as well"
+            ));
+        }
         for Differing { key, found } in differing.iter().take(NAMED) {
             let is = found.map_or_else(|| "is not there".to_owned(), |size| format!("has {size} bytes"));
             tracing::warn!("{key} was stored and {is} now; it is sent again");
@@ -207,6 +231,7 @@ impl Passes {
         }
         for Differing { key, .. } in &differing {
             self.committed("remember a difference", |journal| journal.removed(key));
+            self.resent.insert(key.clone());
         }
         differing.len()
     }
@@ -301,7 +326,7 @@ impl Passes {
         }
         let mut bases = HashMap::with_capacity(puts.len());
         for put in &puts {
-            let known = self.journal.has_sent(&put.key);
+            let known = self.journal.has_sent(&put.key) || self.resent.contains(&put.key);
             self.lag.changed(put, known);
             bases.insert(put.key.clone(), put.base.clone());
         }
@@ -312,13 +337,15 @@ impl Passes {
         }
         let mut uncommitted = Vec::new();
         let (journal, before, lag) = (&mut self.journal, &self.waiting, &mut self.lag);
+        let resent = &self.resent;
         let each = |job: Upload, ended: Ended| {
             let waiting = match ended {
                 Ended::Landed { stat, read_began_ns } => {
                     report.stored += 1;
                     report.bytes += stat.size;
                     lag.landed(&job.key);
-                    if journal.has_sent(&job.key) {
+                    report.own += u64::from(is_own(&job.key));
+                    if journal.has_sent(&job.key) || resent.contains(&job.key) {
                         report.again += stat.size;
                     }
                     if let Some(base) = bases.get(&job.key)
@@ -436,6 +463,7 @@ impl Passes {
             tracing::debug!("{line}");
         }
         self.waiting.clone_from(&report.waiting);
+        self.unstorable.clone_from(&report.unstorable);
     }
 }
 

@@ -7,7 +7,7 @@
 use crate::beside::Beside;
 use crate::logs::Logs;
 use crate::main_container::{Gone, MainContainer, Marker, Process, Signs};
-use crate::pass::Passes;
+use crate::pass::{PassReport, Passes};
 use crate::pod_status::PodStatus;
 use crate::summaries::{LAST_DELIVERY, Summaries};
 use crate::{Config, DEFAULT_GRACE, SidecarError, finish, unfinished};
@@ -19,6 +19,7 @@ use plx_store::{Bucket, Opened};
 use plx_transfer::{Budget, Engine, Patience, Remote, Settings};
 use serde_json::json;
 use std::future;
+use std::sync::OnceLock;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -108,6 +109,7 @@ pub async fn supervise(
     clocks.spawn(second_signal(stop.now.clone(), hard.clone()));
     // On a task of its own: a signal in the middle of a pass, the last one too, counts from when it came.
     clocks.spawn(terminate(stop.asked.clone(), grace.clone(), hard.clone()));
+    let time = Time { hard: hard.clone(), grace, up: OnceLock::new() };
     let mut ticks = config.schedule.period().map(every);
     let mut life = Life::new(config.lifeless);
     let mut terminating = false;
@@ -119,8 +121,9 @@ pub async fn supervise(
             gone = main.gone() => Event::MainGone(gone),
             () = stop.asked.cancelled(), if !terminating => Event::Terminate,
             () = hard.cancelled() => Event::OutOfTime,
-            () = tick(&mut ticks) => Event::Tick,
+            // Before the ticks: passes that take longer than their interval leave no room between them.
             () = tick(&mut life.looks) => Event::Look,
+            () = tick(&mut ticks) => Event::Tick,
         };
         match event {
             Event::MainGone(gone) => break Ended::Main(gone),
@@ -128,8 +131,11 @@ pub async fn supervise(
             // Where nothing else tells, a change on disk is the sign that main lives: somebody has to look for one.
             Event::Look => {
                 // Passes see changes; where there is none before the end, this is all that looks.
-                if main.lives() || ticks.is_none() && passes.has_changed().await {
-                    life.seen();
+                let changed = async { ticks.is_none() && passes.has_changed().await };
+                match time.step(3, changed).await {
+                    None => break Ended::OutOfTime,
+                    Some(changed) if changed || main.lives() => life.seen(),
+                    Some(_) => {}
                 }
                 if life.is_over() {
                     break Ended::Lifeless(life.limit);
@@ -149,6 +155,7 @@ pub async fn supervise(
                         }
                         finish::pass(passes, &stop.asked, &hard).await
                     };
+                    let pass = time.step(3, pass);
                     tokio::pin!(pass);
                     // A pass into a store that does not answer is long: the last pass's clock must not wait for it.
                     tokio::select! {
@@ -159,6 +166,8 @@ pub async fn supervise(
                         }
                     }
                 };
+                // A disk or a volume that hangs ends no pass.
+                let Some(report) = report else { break Ended::OutOfTime };
                 if report.found_change() {
                     life.seen();
                 }
@@ -177,47 +186,29 @@ pub async fn supervise(
     let beside = beside.finish(matches!(ended, Ended::Main(_)), &hard);
     if let Some(logs) = logs {
         let last = logs.finish(&config.container, matches!(ended, Ended::Main(_)), &hard);
-        match ended {
-            Ended::OutOfTime => {
-                let left = margin(*grace.borrow()) / 8;
-                if tokio::time::timeout(left, last).await.is_err() {
-                    tracing::warn!("the last lines of the logs could not be written in time");
-                }
-            }
-            _ => last.await,
+        if time.step(1, last).await.is_none() {
+            tracing::warn!("the last lines of the logs could not be written in time");
         }
     }
-    beside.await;
+    if time.step(1, beside).await.is_none() {
+        tracing::debug!("what is collected beside the passes did not end in time");
+    }
     // Out of time, one more look says what is missing; a disk that hangs must not cost the report.
-    let look = finish::finish(passes, &stop.asked, &hard);
-    let last = match ended {
-        Ended::OutOfTime => {
-            let left = margin(*grace.borrow()) * 3 / 8;
-            tokio::time::timeout(left, look).await.unwrap_or_default()
-        }
-        _ => look.await,
-    };
-    passes.close(if hard.is_cancelled() { margin(*grace.borrow()) / 4 } else { ABORTS }).await;
+    let last = time.step(3, finish::finish(passes, &stop.asked, &hard)).await;
+    if time.step(2, passes.close(ABORTS)).await.is_none() {
+        tracing::warn!("uploads in parts may be left open: there was no time to abort them");
+    }
     // Once the files are stored. Out of time, no more than a moment of what is kept for the report.
-    let untold = if hard.is_cancelled() {
-        let moment = margin(*grace.borrow()) / 8;
-        passes.summaries().finish(moment, &CancellationToken::new()).await
-    } else {
-        passes.summaries().finish(LAST_DELIVERY, &hard).await
+    let untold = match time.left(1) {
+        None => passes.summaries().finish(LAST_DELIVERY, &hard).await,
+        Some(moment) => passes.summaries().finish(moment, &CancellationToken::new()).await,
     };
-    let out_of_time = ended == Ended::OutOfTime || (hard.is_cancelled() && !last.is_settled());
-    let mut report = finish::report(passes, &last, config.on_incomplete, out_of_time);
-    if report.class != Class::Done {
-        // The report itself must not come too late for it.
-        if hard.is_cancelled() {
-            let moment = margin(*grace.borrow()) / 8;
-            passes.summaries().warn(&report, moment).await;
-        } else {
-            tokio::select! {
-                () = passes.summaries().warn(&report, WARNING) => {}
-                () = hard.cancelled() => {}
-            }
-        }
+    let is_settled = last.as_ref().is_some_and(PassReport::is_settled);
+    let out_of_time = ended == Ended::OutOfTime || (hard.is_cancelled() && !is_settled);
+    let mut report = finish::report(passes, last.as_ref(), config.on_incomplete, out_of_time);
+    if report.class != Class::Done && time.step(1, passes.summaries().warn(&report, WARNING)).await.is_none()
+    {
+        tracing::warn!("there was no time to add a warning to the run's statuses");
     }
     clocks.shutdown().await;
     untold.add_to(&mut report);
@@ -265,6 +256,39 @@ impl Life {
 
     fn is_over(&self) -> bool {
         self.last.elapsed() >= self.limit
+    }
+}
+
+/// Time at the end: every step has as much as it takes while there is some, and once it is up a share of the margin. A
+/// quarter of that stays for the report, however slow disk and network are.
+struct Time {
+    hard: CancellationToken,
+    grace: watch::Receiver<Duration>,
+    /// When it was up.
+    up: OnceLock<Instant>,
+}
+
+impl Time {
+    /// Runs a step. Once time is up, at most so many eighths of the margin more; none when that did not suffice.
+    async fn step<T>(&self, eighths: u32, step: impl Future<Output = T>) -> Option<T> {
+        tokio::pin!(step);
+        tokio::select! {
+            biased;
+            done = &mut step => return Some(done),
+            () = self.hard.cancelled() => {}
+        }
+        let left = self.left(eighths).unwrap_or_default();
+        tokio::time::timeout(left, step).await.ok()
+    }
+
+    /// What a step of so many eighths of the margin may take now; none as long as time is not up.
+    fn left(&self, eighths: u32) -> Option<Duration> {
+        if !self.hard.is_cancelled() {
+            return None;
+        }
+        let margin = margin(*self.grace.borrow());
+        let up = *self.up.get_or_init(Instant::now);
+        Some((margin * eighths / 8).min((margin * 3 / 4).saturating_sub(up.elapsed())))
     }
 }
 

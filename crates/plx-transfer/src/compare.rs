@@ -1,13 +1,16 @@
 //! Whether a store has what it is said to have.
 
 use crate::download::blocking;
-use crate::plan::list;
+use crate::plan::{head, list};
 use crate::{Engine, Remote, TransferError};
-use futures::StreamExt;
+use futures::stream::{self, StreamExt, TryStreamExt};
 use plx_contract::RelPath;
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use tokio_util::sync::CancellationToken;
+
+/// Objects that are looked at by themselves, at a time.
+const LOOKS: usize = 16;
 
 /// A key whose object is not what was expected.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,8 +21,8 @@ pub struct Differing {
     pub found: Option<u64>,
 }
 
-/// Compares sizes with what the store has: on a bucket by listing the folders that the keys lie in, on a volume by a look
-/// at each file. Nothing is read, and what nobody asked about is ignored.
+/// Compares sizes with what the store has: on a bucket by listing the folders that the keys lie in, and by a look at each object
+/// that differs there; on a volume by a look at each file. Nothing is read, and what nobody asked about is ignored.
 ///
 /// # Errors
 /// When the store does not say what it has; a key that was not compared is never said to agree.
@@ -50,7 +53,8 @@ pub async fn compare(
         })
         .await;
     }
-    let mut differing = Vec::new();
+    let Remote::Bucket { store, .. } = remote else { return Ok(Vec::new()) };
+    let mut differing: Vec<(RelPath, u64)> = Vec::new();
     for folder in tops(&expected) {
         let mut listing = list(engine.clone(), remote.clone(), folder.clone(), stop.clone());
         while let Some(entry) = listing.next().await {
@@ -59,12 +63,18 @@ pub async fn compare(
             if let Some(size) = expected.remove(&key)
                 && size != entry.size
             {
-                differing.push(Differing { key, found: Some(entry.size) });
+                differing.push((key, size));
             }
         }
     }
-    differing.extend(expected.into_keys().map(|key| Differing { key, found: None }));
-    Ok(differing)
+    differing.extend(expected);
+    // A listing may be late, where the object itself is not.
+    let looks = differing.into_iter().map(|(key, size)| async move {
+        let found = head(engine, remote, store, &key, stop).await?.map(|meta| meta.size);
+        Ok((found != Some(size)).then_some(Differing { key, found }))
+    });
+    let looks = stream::iter(looks).buffer_unordered(LOOKS);
+    looks.try_filter_map(|differing| async move { Ok(differing) }).try_collect().await
 }
 
 /// The first folder of each key. One that has none is not in any listing, and so is said to be missing.

@@ -1,7 +1,7 @@
 //! What a pass did, and all passes together: for the log, for the record, for the end.
 
 use indicatif::HumanBytes;
-use plx_contract::RelPath;
+use plx_contract::{RelPath, layout};
 use plx_transfer::TransferError;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -50,6 +50,8 @@ pub struct PassReport {
     pub stored: u64,
     /// Their bytes.
     pub bytes: u64,
+    /// Those of the files stored that the sidecar collected itself.
+    pub own: u64,
     /// Bytes of files that were stored before in another state: a pass at the end alone would not have sent them twice.
     pub again: u64,
     /// Objects deleted.
@@ -85,11 +87,17 @@ impl PassReport {
         self.stored == 0 && self.deleted == 0 && self.vanished == 0 && self.waiting.is_empty()
     }
 
-    /// True when something is not as it was at the pass before. A file that keeps failing is no change.
+    /// True when main did something since the pass before. A file that keeps failing is no change, and what the sidecar
+    /// collects itself says nothing of main.
     pub fn found_change(&self) -> bool {
-        let changing = self.waiting.values().any(|waiting| *waiting == Waiting::Changing);
-        changing || self.stored + self.deleted + self.vanished > 0
+        let changing = |(key, waiting): (&RelPath, &Waiting)| *waiting == Waiting::Changing && !is_own(key);
+        self.waiting.iter().any(changing) || self.stored + self.deleted + self.vanished > self.own
     }
+}
+
+/// Whether the sidecar itself writes a file.
+pub(super) fn is_own(key: &RelPath) -> bool {
+    key.as_str().split_once('/').is_some_and(|(_, below)| layout::is_collected(below))
 }
 
 /// The one line of a pass.
