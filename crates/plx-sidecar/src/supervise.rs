@@ -365,3 +365,36 @@ fn open_journal(config: &Config) -> Journal {
     }
     journal
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Time that is up, of a grace period with a margin of 4 s.
+    fn up() -> Time {
+        let hard = CancellationToken::new();
+        hard.cancel();
+        Time { hard, grace: watch::channel(Duration::from_secs(60)).1, up: OnceLock::new() }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn steps_that_hang_have_their_share_and_leave_a_quarter_of_the_margin_for_the_report() {
+        let (time, begun) = (up(), Instant::now());
+        assert_eq!(time.step(1, future::pending::<()>()).await, None);
+        assert_eq!(begun.elapsed(), Duration::from_millis(500));
+        for _ in 0..4 {
+            assert_eq!(time.step(3, future::pending::<()>()).await, None);
+        }
+        assert_eq!(begun.elapsed(), Duration::from_secs(3));
+        assert_eq!(time.step(1, future::ready(7)).await, Some(7), "what takes no time is done all the same");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_step_that_hangs_when_time_comes_up_is_given_up_then_and_not_before() {
+        let time = Time { hard: CancellationToken::new(), ..up() };
+        let (hard, begun) = (time.hard.clone(), Instant::now());
+        let clock = expire(Duration::from_secs(100), hard);
+        let (given_up, ()) = tokio::join!(time.step(2, future::pending::<()>()), clock);
+        assert_eq!((given_up, begun.elapsed()), (None, Duration::from_secs(101)));
+    }
+}

@@ -7,6 +7,7 @@
 //! | [`DEFAULT_GRACE`] | SIGTERM came, and no sign; or none but quiet |
 //! | [`LIFELESS`] | nothing came at all (`--lifeless-timeout`) |
 
+use crate::log::Log;
 use crate::world::World;
 use plx_contract::Class;
 use plx_kube::{News, Pod};
@@ -14,6 +15,7 @@ use plx_sidecar::DEFAULT_GRACE;
 use plx_sidecar::intervals::Schedule;
 use plx_sidecar::main_container::{Marker, Signs};
 use plx_sidecar::pod_status::PodStatus;
+use plx_testkit::{Fault, Op, Times};
 use serde_json::{Value, json};
 use std::fs;
 use std::time::Duration;
@@ -238,4 +240,38 @@ async fn as_long_as_the_status_says_that_main_runs_or_files_change_it_is_waited_
     assert_eq!(world.difference().await, "");
     let said = report.details.iter().find(|(key, _)| *key == "main").map(|(_, said)| said.to_string());
     assert!(said.as_ref().is_some_and(|said| said.contains("--lifeless-timeout")), "{said:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_sidecar_collects_itself_and_passes_without_a_pause_are_no_sign_of_mains_life() {
+    let world = World::with(|config| {
+        config.schedule = Schedule::new(1, 1);
+        config.lifeless = Some(LIFELESS);
+    });
+    world.settled(&["outputs/a"]);
+    // A pass takes longer than the interval, and the next begins at once.
+    world.store.set_latency(Duration::from_secs(2));
+    world.store.fail(Op::Put, "/a", Fault::status(500, "InternalError"), Times::Always);
+    let sidecar = world.start_given(Signs::default(), watch::channel(DEFAULT_GRACE).1);
+    let log = Log::capture();
+    let own = async {
+        for round in 0.. {
+            for path in ["outputs/spec.json", "resources/metric/cpu.plx"] {
+                world.write(path, &format!("{round}"));
+            }
+            tokio::time::sleep(Duration::from_secs(15)).await;
+        }
+    };
+    let last_pass = async {
+        while log.count("--lifeless-timeout") == 0 {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    };
+    tokio::select! {
+        ended = timeout(LIFELESS + 2 * LOOK, last_pass) => ended.expect("within the bound"),
+        () = own => unreachable!("it goes on for ever"),
+    }
+    world.store.clear_faults();
+    let report = sidecar.await.unwrap();
+    assert_eq!((report.class, world.difference().await), (Class::Done, String::new()), "{}", report.message);
 }
