@@ -9,6 +9,23 @@ pub const OWN_STATE: &str = ".plx";
 /// Every temporary file of ours begins with this; every scan skips such names.
 pub const TEMP_PREFIX: &str = ".plx-part.";
 
+/// The folder of logs below the run.
+const LOGS: &str = "plxlogs";
+/// Files below the run that the sidecar writes beside logs.
+const COLLECTED: [&str; 3] = ["outputs/spec.json", "resources/metric/cpu.plx", "resources/metric/memory.plx"];
+
+/// Whether a key below the run is written by the sidecar itself: the logs of its pods, what main uses, and the spec. Whatever
+/// is sent under other keys was written by main, or by who works beside it: a sign of life.
+///
+/// ```
+/// use plx_contract::layout::is_collected;
+/// assert!(is_collected("plxlogs/pod-1.jsonl"));
+/// assert!(!is_collected("outputs/model.pt"));
+/// ```
+pub fn is_collected(below_run: &str) -> bool {
+    COLLECTED.contains(&below_run) || below_run.strip_prefix(LOGS).is_some_and(|rest| rest.starts_with('/'))
+}
+
 /// Paths below one context root (`/plx-context` in a pod).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
@@ -48,7 +65,7 @@ impl Layout {
 
     /// The folder of the run's logs.
     pub fn logs(&self, run: &RunUuid) -> PathBuf {
-        self.run(run).join("plxlogs")
+        self.run(run).join(LOGS)
     }
 
     /// A pod's log in Polyaxon's form: the first part, or what follows as `POD.jsonl.0002`. What stands before `.jsonl` is
@@ -95,5 +112,38 @@ mod tests {
         let log = Path::new("/plx-context/artifacts/R/plxlogs");
         assert_eq!(layout.log_part(&run, "p", 1), log.join("p.jsonl"));
         assert_eq!(layout.log_part(&run, "p", 12), log.join("p.jsonl.0012"));
+    }
+    #[test]
+    fn a_key_is_the_sidecars_own_only_where_it_writes_itself() {
+        let layout = Layout::under("/c");
+        let run = RunUuid::new("R").expect("a segment");
+        for own in [
+            layout.log_part(&run, "p", 1),
+            layout.log_part(&run, "p", 2),
+            layout.outputs(&run).join("spec.json"),
+        ] {
+            let below = own.strip_prefix(layout.run(&run)).expect("below the run");
+            assert!(is_collected(below.to_str().expect("text")), "{below:?}");
+        }
+        for own in ["resources/metric/cpu.plx", "resources/metric/memory.plx", "plxlogs/a/b"] {
+            assert!(is_collected(own), "{own}");
+        }
+        for of_main in [
+            "",
+            "plxlogs",
+            "plxlogs2/a",
+            "outputs/plxlogs/a",
+            "outputs/spec.json/a",
+            "outputs/spec.json2",
+            "outputs/a/spec.json",
+            "spec.json",
+            "R/outputs/spec.json",
+            "events/metric/cpu.plx",
+            "outputs/resources/metric/cpu.plx",
+            "resources/metric/gpu_0_utilization.plx",
+            "resources/metric/cpu.plx/a",
+        ] {
+            assert!(!is_collected(of_main), "{of_main}");
+        }
     }
 }
