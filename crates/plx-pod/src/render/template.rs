@@ -6,19 +6,46 @@ use crate::context::{Context, Paths};
 use plx_contract::connection::Connection;
 use plx_contract::operation::Run;
 use plx_runtime::Failure;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 impl Renderer<'_> {
     /// Renders every text of the run.
     pub(super) fn template(&mut self) -> Result<(), Failure> {
         let params = self.params()?;
-        self.context = self.new_context()?.with_params(&params);
+        self.context = self.new_context()?;
+        if self.run.kind == "service" {
+            let (ports, urls) = (self.run.rest.get("ports").cloned(), self.base_urls());
+            let context = std::mem::take(&mut self.context)
+                .with_global("ports", ports.unwrap_or_default())
+                .with_global("base_url", urls.first().cloned().unwrap_or_default());
+            self.context = context.with_global("base_urls", Value::Array(urls));
+        }
+        self.context = std::mem::take(&mut self.context).with_params(&params);
         let mut run = serde_json::to_value(&self.run)
             .map_err(|error| self.wrong(&[], format!("read again: {error}")))?;
         self.texts(&mut run, &mut Vec::new())?;
         let run: Result<Run, _> = serde_json::from_value(run);
         self.run = run.map_err(|error| self.wrong(&[], format!("after its templates: {error}")))?;
         Ok(())
+    }
+
+    /// Where Polyaxon's gateway shows a service, one path for each port.
+    fn base_urls(&self) -> Vec<Value> {
+        let is_set = |key: &str| self.run.rest.get(key) == Some(&Value::Bool(true));
+        let rewrite = if is_set("rewritePath") { "rewrite-" } else { "" };
+        let place = if is_set("isExternal") { "external" } else { "services" };
+        let run = self.run_instance;
+        let namespace = self.namespace.as_deref().unwrap_or("default");
+        let ports = self.run.rest.get("ports").and_then(Value::as_array).cloned().unwrap_or_default();
+        let ports = if ports.is_empty() { vec![json!(80)] } else { ports };
+        let of_port = |port: &Value| {
+            let port = text(port);
+            json!(format!(
+                "/{rewrite}{place}/v1/{namespace}/{}/{}/runs/{}/{port}",
+                run.owner, run.project, run.uuid
+            ))
+        };
+        ports.iter().map(of_port).collect()
     }
 
     fn new_context(&self) -> Result<Context, Failure> {
