@@ -65,6 +65,15 @@ impl Context {
         Self { values }
     }
 
+    /// Adds a global, under its name alone too.
+    pub fn with_global(mut self, name: &str, value: Value) -> Self {
+        if let Some(Value::Object(globals)) = self.values.get_mut("globals") {
+            globals.insert(name.to_owned(), value.clone());
+        }
+        self.values.insert(name.to_owned(), value);
+        self
+    }
+
     /// Adds the run's parameters: `NAME` where nothing else is called so, and `params.NAME` with its `value`, `as_str`
     /// and `as_arg`.
     pub fn with_params(mut self, params: &Map<String, Value>) -> Self {

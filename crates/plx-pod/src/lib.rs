@@ -32,6 +32,7 @@ pub mod fields;
 pub mod localize;
 pub mod located;
 pub mod outcome;
+pub mod params;
 pub mod persistence;
 pub mod plan;
 pub mod process;

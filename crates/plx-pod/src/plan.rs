@@ -5,6 +5,7 @@ use crate::context::{Context, Paths};
 use crate::document::Loaded;
 use crate::environment::{self, Vars};
 use crate::localize::PathMap;
+use crate::params;
 use crate::roles::Role;
 use crate::settings::{MAIN, Settings, utf8};
 use plx_contract::connection::Connection;
@@ -123,6 +124,8 @@ struct Planner<'a, E> {
     notes: Vec<String>,
     /// Volumes of data and outputs, as in older charts.
     local: Option<persistence::Local>,
+    /// Inputs that are variables of main.
+    inputs: Vec<(String, String)>,
 }
 
 impl<'a, E: Env> Planner<'a, E> {
@@ -170,6 +173,7 @@ impl<'a, E: Env> Planner<'a, E> {
             run: format!("{base}/{}", settings.uuid()),
             store: mounts_store.then(|| store_path.clone()),
         };
+        let params = params::of(loaded)?;
         let context = Context::new(
             &settings.instance,
             "local",
@@ -177,7 +181,8 @@ impl<'a, E: Env> Planner<'a, E> {
             &paths,
             used.iter().copied(),
             of_init,
-        );
+        )
+        .with_params(&params.values);
         let mut map = PathMap::default();
         map.add("/plx-context", root);
         Ok(Self {
@@ -193,6 +198,7 @@ impl<'a, E: Env> Planner<'a, E> {
             layout,
             notes: loaded.notes.clone(),
             local: None,
+            inputs: params.env,
         })
     }
 
@@ -208,6 +214,7 @@ impl<'a, E: Env> Planner<'a, E> {
             vars.extend(environment::of_connection(connection));
         }
         let words = self.person(container, &path, &mut vars)?;
+        vars.extend(self.inputs.iter().cloned());
         environment::connections(&mut vars, self.caller, &self.used);
         self.service(&mut vars)?;
         set(&mut vars, env::ARTIFACTS_STORE_NAME, &self.stores.store);

@@ -5,6 +5,7 @@
 
 mod built;
 mod check;
+mod effective;
 mod environment;
 pub mod explain;
 mod init;
@@ -27,11 +28,11 @@ use crate::context::Context;
 use crate::deployment::{self, Cluster, Deployment};
 use crate::document::{self, Loaded};
 use crate::{settings, term};
+use effective::Effective;
 use plx_contract::connection::{Catalog, Connection, Kind};
 use plx_contract::layout::Layout;
 use plx_contract::operation::Run;
 use plx_contract::persistence::Chosen;
-use plx_contract::plugins::{Plugins, Sidecar};
 use plx_contract::run::RunInstance;
 use plx_contract::{Class, Env};
 use plx_runtime::Failure;
@@ -117,44 +118,6 @@ pub fn render(
     let mut renderer = Renderer::new(loaded, deployment, asked, caller)?;
     renderer.add_volumes()?;
     renderer.pod()
-}
-
-/// The plugins with their defaults.
-#[derive(Debug, Clone)]
-struct Effective {
-    auth: bool,
-    docker: bool,
-    shm: bool,
-    mounts_store: bool,
-    collects_artifacts: bool,
-    collects_logs: bool,
-    collects_resources: bool,
-    resumes: bool,
-    external_host: bool,
-    tmux: bool,
-    log_level: Option<String>,
-    sidecar: Sidecar,
-}
-
-impl Effective {
-    fn of(plugins: &Plugins, cluster: &Cluster, has_api: bool) -> Self {
-        let platform = !cluster.no_api;
-        let on = |given: Option<bool>| platform && given.unwrap_or(true);
-        Self {
-            auth: platform && plugins.auth.unwrap_or(cluster.auth.unwrap_or(has_api)),
-            docker: plugins.docker.unwrap_or(false),
-            shm: plugins.shm.unwrap_or(true),
-            mounts_store: plugins.mount_artifacts_store.unwrap_or(false),
-            collects_artifacts: on(plugins.collect_artifacts),
-            collects_logs: on(plugins.collect_logs),
-            collects_resources: on(plugins.collect_resources),
-            resumes: on(plugins.auto_resume),
-            external_host: plugins.external_host.unwrap_or(false),
-            tmux: plugins.tmux.unwrap_or(false),
-            log_level: plugins.log_level.clone(),
-            sidecar: plugins.sidecar.clone().unwrap_or_default(),
-        }
-    }
 }
 
 /// What is known while the containers are made, one after the other.

@@ -15,6 +15,10 @@ use serde_json::{Map, Value, json};
 /// The Polyaxon whose pods these are: the sidecar's collection and Polyaxon's own tools go by its labels.
 const VERSION: &str = "2.18.0";
 
+/// Without that right the pod stays when main is gone.
+const NO_ACCOUNT: &str = "no service account is configured: the sidecar sees main's end only where the namespace's own \
+                          account may get pods; give runsSa, or --native-sidecar, which needs no right";
+
 /// A pod or a Job as `kubectl apply` takes it.
 #[derive(Debug, Clone)]
 pub struct Rendered {
@@ -123,6 +127,10 @@ impl Renderer<'_> {
         let about =
             inits.iter().chain(&containers).map(|one| (one.name.clone(), one.about.clone())).collect();
         let mut spec = self.spec()?;
+        let watches = self.plugins.collects_artifacts || self.plugins.collects_logs;
+        if watches && !self.asked.native_sidecar && !spec.contains_key("serviceAccountName") {
+            self.notes.push(NO_ACCOUNT.to_owned());
+        }
         if self.asked.native_sidecar {
             spec.insert("terminationGracePeriodSeconds".to_owned(), json!(NATIVE_GRACE));
         }

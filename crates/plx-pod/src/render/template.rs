@@ -1,24 +1,53 @@
-//! Templates in the `run` section, and the inputs they may name.
+//! Templates in the `run` section.
 
 use super::Renderer;
 use super::built::{text, var};
 use crate::context::{Context, Paths};
+use crate::params;
 use plx_contract::connection::Connection;
 use plx_contract::operation::Run;
 use plx_runtime::Failure;
-use serde_json::{Map, Value};
+use serde_json::{Value, json};
 
 impl Renderer<'_> {
     /// Renders every text of the run.
     pub(super) fn template(&mut self) -> Result<(), Failure> {
-        let params = self.params()?;
-        self.context = self.new_context()?.with_params(&params);
+        let params = params::of(self.loaded)?;
+        self.inputs = params.env.iter().map(|(name, value)| var(name, value.as_str())).collect();
+        self.context = self.new_context()?;
+        if self.run.kind == "service" {
+            let (ports, urls) = (self.run.rest.get("ports").cloned(), self.base_urls());
+            let context = std::mem::take(&mut self.context)
+                .with_global("ports", ports.unwrap_or_default())
+                .with_global("base_url", urls.first().cloned().unwrap_or_default());
+            self.context = context.with_global("base_urls", Value::Array(urls));
+        }
+        self.context = std::mem::take(&mut self.context).with_params(&params.values);
         let mut run = serde_json::to_value(&self.run)
             .map_err(|error| self.wrong(&[], format!("read again: {error}")))?;
         self.texts(&mut run, &mut Vec::new())?;
         let run: Result<Run, _> = serde_json::from_value(run);
         self.run = run.map_err(|error| self.wrong(&[], format!("after its templates: {error}")))?;
         Ok(())
+    }
+
+    /// Where Polyaxon's gateway shows a service, one path for each port.
+    fn base_urls(&self) -> Vec<Value> {
+        let is_set = |key: &str| self.run.rest.get(key) == Some(&Value::Bool(true));
+        let rewrite = if is_set("rewritePath") { "rewrite-" } else { "" };
+        let place = if is_set("isExternal") { "external" } else { "services" };
+        let run = self.run_instance;
+        let namespace = self.namespace.as_deref().unwrap_or("default");
+        let ports = self.run.rest.get("ports").and_then(Value::as_array).cloned().unwrap_or_default();
+        let ports = if ports.is_empty() { vec![json!(80)] } else { ports };
+        let of_port = |port: &Value| {
+            let port = text(port);
+            json!(format!(
+                "/{rewrite}{place}/v1/{namespace}/{}/{}/runs/{}/{port}",
+                run.owner, run.project, run.uuid
+            ))
+        };
+        ports.iter().map(of_port).collect()
     }
 
     fn new_context(&self) -> Result<Context, Failure> {
@@ -64,41 +93,5 @@ impl Renderer<'_> {
             Value::Null | Value::Bool(_) | Value::Number(_) => {}
         }
         Ok(())
-    }
-
-    /// The values of the inputs: the operation's parameters over the component's defaults. Those with `toEnv` become
-    /// variables of main.
-    fn params(&mut self) -> Result<Map<String, Value>, Failure> {
-        let rest = &self.loaded.operation.rest;
-        let given = rest.get("params").and_then(Value::as_object).cloned().unwrap_or_default();
-        let mut params = Map::new();
-        let inputs = rest.get("inputs").and_then(Value::as_array).cloned().unwrap_or_default();
-        for (name, param) in &given {
-            let from_elsewhere = ["ref", "connection", "toInit", "contextOnly"];
-            if let Some(key) =
-                from_elsewhere.iter().find(|key| param.get(**key).is_some_and(|value| !value.is_null()))
-            {
-                let message = format!("`{key}` of parameter `{name}` needs the platform");
-                return Err(Failure::new(
-                    plx_contract::Class::Config,
-                    self.located(&["params", name], &message),
-                )
-                .with_next("give the parameter a `value`"));
-            }
-            params.insert(name.clone(), param.get("value").unwrap_or(param).clone());
-        }
-        for input in &inputs {
-            let Some(name) = input.get("name").and_then(Value::as_str) else { continue };
-            if !params.contains_key(name)
-                && let Some(default) = input.get("value").filter(|value| !value.is_null())
-            {
-                params.insert(name.to_owned(), default.clone());
-            }
-            let to_env = given.get(name).and_then(|param| param.get("toEnv")).or_else(|| input.get("toEnv"));
-            if let (Some(key), Some(value)) = (to_env.and_then(Value::as_str), params.get(name)) {
-                self.inputs.push(var(key, text(value)));
-            }
-        }
-        Ok(params)
     }
 }

@@ -261,3 +261,16 @@ fn volumes_of_older_documents_are_folders_of_this_machine() {
     assert_eq!(by_default.main.vars["POLYAXON_RUN_DATA_PATHS"], r#"{"data": "/w/.plx/data"}"#);
     assert_eq!(by_default.main.vars["POLYAXON_RUN_OUTPUTS_PATH"], "/w/.plx/outputs/local/local/jobs/u1");
 }
+
+#[test]
+fn inputs_are_known_to_templates_and_to_main() {
+    let text = "version: 1.1\nkind: operation\nparams: {lr: {value: 0.1}}\ncomponent:\n  inputs:\n  - {name: lr, type: float}\n  - \
+                {name: who, value: me, toEnv: WHO}\n  run:\n    kind: job\n    container: {command: [a, '{{ lr }}', '{{ \
+                params.who.as_arg }}']}\n";
+    let pod = pod_of(text, &[], &vars(&[])).expect("a pod");
+    assert_eq!(argv(&pod.main), "a 0.1 --who=me");
+    assert_eq!(pod.main.vars["WHO"], "me");
+    let other = text.replace("{value: 0.1}", "{value: outputs.x, ref: ops.a}");
+    let failure = pod_of(&other, &[], &vars(&[])).map(|_| ()).expect_err("a reference");
+    assert_eq!(failure.message, "f.yaml:3:10: `ref` of parameter `lr` needs the platform");
+}
