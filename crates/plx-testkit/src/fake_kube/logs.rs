@@ -35,18 +35,28 @@ struct Printed {
     number: u64,
     /// Nanoseconds.
     at: i64,
+    /// Its time stands in the bytes.
+    timed: bool,
     bytes: Vec<u8>,
 }
 
 impl State {
     pub(super) fn print(&mut self, pod: &str, container: &str, at: i64, bytes: &[u8]) {
+        self.add_to_log(pod, container, at, false, bytes);
+    }
+
+    pub(super) fn print_as_it_is(&mut self, pod: &str, container: &str, at: i64, bytes: &[u8]) {
+        self.add_to_log(pod, container, at, true, bytes);
+    }
+
+    fn add_to_log(&mut self, pod: &str, container: &str, at: i64, timed: bool, bytes: &[u8]) {
         let restart = restarts(self.pods.get(pod).expect("a pod that is there"), container);
         let logs = &mut self.logs;
         logs.count += 1;
         // The kubelet keeps one log beside the current one.
         logs.kept.retain(|(of, what, start), _| of != pod || what != container || start + 1 >= restart);
         let log = logs.kept.entry((pod.to_owned(), container.to_owned(), restart)).or_default();
-        log.push_back(Printed { number: logs.count, at, bytes: bytes.to_owned() });
+        log.push_back(Printed { number: logs.count, at, timed, bytes: bytes.to_owned() });
     }
 
     pub(super) fn rotate_log(&mut self, pod: &str, container: &str, keep: usize) {
@@ -176,7 +186,7 @@ impl LogStream {
             }
             self.at = line.number;
             if line.at >= self.since {
-                if self.timestamps {
+                if self.timestamps && !line.timed {
                     let time = DateTime::from_timestamp_nanos(line.at);
                     bytes.extend(time.to_rfc3339_opts(SecondsFormat::AutoSi, true).bytes());
                     bytes.push(b' ');

@@ -209,6 +209,12 @@ impl FakeKube {
         self.tell(|state| state.print(pod, container, at, line.as_ref()));
     }
 
+    /// A line of a log with the time that it has in there, whatever that is.
+    pub fn print_as_it_is(&self, pod: &str, container: &str, at: i64, line: impl AsRef<[u8]>) {
+        let line = [line.as_ref(), b"\n"].concat();
+        self.tell(|state| state.print_as_it_is(pod, container, at, &line));
+    }
+
     /// Of all that a container printed so many lines are left. What follows its log now has seen them.
     pub fn rotate_log(&self, pod: &str, container: &str, keep: usize) {
         self.tell(|state| state.rotate_log(pod, container, keep));
