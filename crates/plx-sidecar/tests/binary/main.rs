@@ -7,5 +7,6 @@ mod faults;
 mod kubernetes;
 mod logs;
 mod pod;
+mod reference;
 mod signals;
 mod summaries;
