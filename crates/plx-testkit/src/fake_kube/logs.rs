@@ -16,13 +16,15 @@ use super::api::status;
 use super::state::State;
 use super::stream::ON_ITS_WAY;
 use super::{SeenKube, Shared};
-use crate::http_server::{Reset, Response, boxed, lock};
+use crate::http_server::{self, Reset, Response, boxed, lock};
 
 /// All that containers printed and that is still kept.
 #[derive(Debug, Default)]
 pub(super) struct Logs {
     /// By pod, container and start.
     kept: BTreeMap<(String, String, u64), VecDeque<Printed>>,
+    /// Pods, containers and starts whose container has been removed.
+    removed: Vec<(String, String, u64)>,
     count: u64,
     pub cuts: u64,
     /// After so many bytes the next answers are cut.
@@ -57,6 +59,10 @@ impl State {
         logs.kept.retain(|(of, what, start), _| of != pod || what != container || start + 1 >= restart);
         let log = logs.kept.entry((pod.to_owned(), container.to_owned(), restart)).or_default();
         log.push_back(Printed { number: logs.count, at, timed, bytes: bytes.to_owned() });
+    }
+
+    pub(super) fn remove_log(&mut self, pod: &str, container: &str, start: u64) {
+        self.logs.removed.push((pod.to_owned(), container.to_owned(), start));
     }
 
     pub(super) fn rotate_log(&mut self, pod: &str, container: &str, keep: usize) {
@@ -124,6 +130,12 @@ impl LogStream {
                 "container \"{container}\" in pod \"{name}\" is waiting to start: PodInitializing"
             ));
         }
+        let key = (name.to_owned(), container.to_owned(), restart);
+        if state.logs.removed.contains(&key) {
+            // The kubelet finds out when it has already said 200.
+            let said = format!("unable to retrieve container logs for docker://{restart:064x}");
+            return http_server::answer(200, "text/plain", said);
+        }
         let since = seen.parameter("sinceTime").map(DateTime::parse_from_rfc3339);
         let since = match since {
             None => i64::MIN,
@@ -135,7 +147,7 @@ impl LogStream {
         let stream = Self {
             shared: Arc::clone(shared),
             changed: shared.changed.subscribe(),
-            key: (name.to_owned(), container.to_owned(), restart),
+            key,
             since,
             follow: is_true("follow"),
             timestamps: is_true("timestamps"),

@@ -220,6 +220,11 @@ impl FakeKube {
         self.tell(|state| state.rotate_log(pod, container, keep));
     }
 
+    /// A start of a container is removed, as old ones are: the pod's status may still name it.
+    pub fn remove_log(&self, pod: &str, container: &str, start: u64) {
+        self.tell(|state| state.remove_log(pod, container, start));
+    }
+
     /// Cuts all open logs.
     pub fn cut_logs(&self) {
         self.tell(|state| state.logs.cuts += 1);
