@@ -9,8 +9,9 @@ from pathlib import Path
 
 
 @contextlib.contextmanager
-def serving():
-    """Its address. It listens on 127.0.0.1 only, keeps everything in a temporary folder, and ends with the block."""
+def serving(root=None):
+    """Its address. It listens on 127.0.0.1 only, keeps everything in a temporary folder, and ends with the block. `root` is
+    where it keeps its database, and the artifacts store that its streams read; a folder of its own when it is not given."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with tempfile.TemporaryDirectory(prefix="plx-haupt-") as work:
         with socket.socket() as listener:
@@ -20,8 +21,8 @@ def serving():
         command = [Path(sys.executable).parent / "haupt", "sandbox", "start", "--host", "127.0.0.1", "--port", str(port)]
         with open(log, "w") as out:
             server = subprocess.Popen(
-                [*command, "--workers", "1", "--path", Path(work, "root")],
-                env={"HOME": work, "PATH": "/usr/local/bin:/usr/bin:/bin"}, stdout=out, stderr=out, start_new_session=True)
+                [*command, "--workers", "1", "--path", root or Path(work, "root")],
+                env={"HOME": work, "PATH": "/usr/local/bin:/usr/bin:/bin", "POLYAXON_UI_OFFLINE": "true"}, stdout=out, stderr=out, start_new_session=True)
         try:
             print("haupt", wait(host, server, log), file=sys.stderr)
             yield host

@@ -7,6 +7,7 @@ mod faults;
 mod kubernetes;
 mod logs;
 mod pod;
+mod real_api;
 mod reference;
 mod signals;
 mod summaries;
