@@ -3,7 +3,7 @@ outputs, metrics, logs and artifacts. What the client reads comes through haupt'
 the two programs had as their artifacts store.
 
     V/bin/python tests/api/seen.py PLX_INIT [--picture FILE] -- \\
-        cargo test -p plx-sidecar --test binary real_api -- --ignored        # V as in haupt.py
+        cargo test -p plx-sidecar --test binary real_api -- --ignored        # V as in haupt.py; or tests/seen.sh
 
 PLX_INIT is the program; the command makes the rest of the run. With --picture, chromium then draws the run's page.
 """
@@ -88,7 +88,7 @@ if __name__ == "__main__":
         work = Path(work)
         for name in ["store", "context"]:
             (work / name).mkdir()
-        with serving(work / "store") as host:
+        with serving(work / "store", pages="--picture" in mine) as host:
             # Nothing of whoever runs this is read or written.
             theirs = dict(os.environ)
             os.environ.update(POLYAXON_HOST=host, HOME=str(work))
@@ -96,4 +96,4 @@ if __name__ == "__main__":
             read(run, work)
             if "--picture" in mine:
                 from picture import draw
-                draw(f"{host}/ui/{OWNER}/{PROJECT}/runs/{run.run_uuid}", mine[mine.index("--picture") + 1])
+                draw(f"{host}/ui/{OWNER}/{PROJECT}/runs/{run.run_uuid}/dashboards", mine[mine.index("--picture") + 1])

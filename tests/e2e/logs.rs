@@ -165,12 +165,12 @@ async fn each_line_is_stored_once_or_said_to_be_missing() {
         has(&store, 12_500).await;
         // Main says its last words, fails and is started again while nobody gets through.
         line.tear();
+        tell(&world, FIRST + 100);
+        printed(FIRST + 100).await;
+        line.mend();
+        has(&store, FIRST + 100).await;
     }
     tell(&world, ALL);
-    if let Some(line) = &line {
-        printed(ALL).await;
-        line.mend();
-    }
     let ended = pod.succeeds().await;
     let (values, bytes) = stored(&store).await;
     let restarts = |name: &str| {
