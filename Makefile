@@ -61,6 +61,9 @@ images: ## plx-init and plx-sidecar as container images, with docker, podman or 
 images-check: ## what the images promise, on the built images: size, rights, names, scripts, memory
 	images/check.sh
 
+soak: ## a day of a chatty run on a clock that is moved on; prints what is resident at each hour; some minutes
+	$(CARGO) test --locked --workspace --features plx-tests/e2e --test soak -- --ignored --nocapture
+
 ui-screenshot: ## a run of ours in Polyaxon's UI, as docs/images/run.png; needs chromium
 	tests/seen.sh --picture docs/images/run.png
 

@@ -20,7 +20,7 @@ pub use self::seen::SeenKube;
 use self::state::State;
 use crate::http_server::{Request, Reset, Response, collect, lock, serve};
 use crate::loopback::{self, Background};
-use crate::planted::{Searched, Wire};
+use crate::planted::{Planted, Searched, Wire};
 use crate::{Times, TlsFront};
 
 /// A cluster that holds pods of one namespace, `polyaxon`, and answers as an API server does:
@@ -258,6 +258,12 @@ impl FakeKube {
     /// Forgets the calls so far. One that still waits for its answer is not heard of again.
     pub fn forget_calls(&self) {
         lock(&self.shared.log).clear();
+    }
+
+    /// The same, and searches them now, for what is planted by now, and not at the end: a long life would fill the memory.
+    pub fn forget_all(&self) {
+        self.forget_calls();
+        self.shared.wire.search_and_forget(&Planted::here());
     }
 
     /// Waits until so many calls of a verb, `*` for any, have come.
