@@ -7,11 +7,12 @@
 
 use plx_contract::Layout;
 use plx_contract::connection::Catalog;
+use plx_contract::record::LogLine;
 use plx_contract::run::RunInstance;
 use plx_runtime::Stop;
 use plx_sidecar::intervals::Schedule;
 use plx_sidecar::{Config, OnIncomplete, supervise};
-use plx_testkit::{FakeKube, FakeTracking};
+use plx_testkit::{FakeKube, FakeTracking, Numbered};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
@@ -89,7 +90,7 @@ impl Scene {
 
     /// What main does in that second.
     fn second(&self, second: u64) {
-        let line = format!("line {} of a chatty main, which says this every second", second + 1);
+        let line = line(second);
         self.kube.print(POD, FakeKube::MAIN, THEN + second.cast_signed() * 1_000_000_000, line);
         if second.is_multiple_of(PASS) {
             let (step, name) = (second / PASS, format!("events/metric/m{}.plx", second / PASS % METRICS));
@@ -129,6 +130,19 @@ impl Scene {
     }
 }
 
+/// All are of one length.
+fn line(second: u64) -> String {
+    format!("line {:06} of a chatty main, which says this every second", second + 1)
+}
+
+/// Bytes of a record.
+fn record() -> u64 {
+    let (timestamp, value) = ("2024-05-06T12:53:20.500000+00:00", line(0));
+    let record =
+        LogLine { timestamp, node: Some("node-1"), pod: POD, container: FakeKube::MAIN, value: &value };
+    record.to_record().len() as u64
+}
+
 /// In KiB.
 fn resident() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap();
@@ -158,8 +172,7 @@ async fn live(whole: Duration, sample: Duration) -> Vec<u64> {
             }
             assert!(turns < 5_000_000, "it does not keep up in second {second}");
         }
-        // A record is longer than 150 bytes.
-        least = second.saturating_sub(5) * 150;
+        least = second.saturating_sub(5) * record();
         if (second + 1).is_multiple_of(sample.as_secs()) {
             curve.push(resident());
         }
@@ -182,11 +195,15 @@ async fn live(whole: Duration, sample: Duration) -> Vec<u64> {
         |name: &str| report.details.iter().find(|(key, _)| *key == name).unwrap().1.as_u64().unwrap();
     println!("{}; {} passes", report.message, detail("passes"));
     assert!(detail("passes") * 10 >= whole.as_secs() / PASS * 9, "{}", report.message);
-    let parts = fs::read_dir(scene.stored("plxlogs"))
-        .unwrap()
-        .map(|part| fs::read_to_string(part.unwrap().path()).unwrap());
-    let lines: usize = parts.map(|part| part.matches(" of a chatty main").count()).sum();
-    assert_eq!(lines as u64, whole.as_secs());
+    let mut parts: Vec<PathBuf> =
+        fs::read_dir(scene.stored("plxlogs")).unwrap().map(|part| part.unwrap().path()).collect();
+    parts.sort();
+    let text: String = parts.iter().map(|part| fs::read_to_string(part).unwrap()).collect();
+    let records = text.lines().filter(|line| !line.is_empty());
+    let records: Vec<Value> = records.map(|line| serde_json::from_str(line).unwrap()).collect();
+    let values = records.iter().map(|record| record["value"].as_str().unwrap());
+    let want = Numbered { lines: whole.as_secs(), missing: 0, notes: 0 };
+    assert_eq!(Numbered::of(values, whole.as_secs()), Ok(want));
     assert_eq!(fs::read_dir(scene.stored("outputs/checkpoints")).unwrap().count(), 3);
     curve
 }
