@@ -1,6 +1,6 @@
 # Everything a developer or a machine needs, by name. `make` alone prints this list.
 .DEFAULT_GOAL := help
-.PHONY: help demo test e2e demo-minio bench bench-git sync-interval roundtrip soak-kill images images-check lint servers clean
+.PHONY: help demo test e2e demo-minio bench bench-git sync-interval roundtrip soak-kill images images-check lint servers ui-screenshot soak clean
 
 CARGO ?= cargo
 NEXTEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
@@ -27,6 +27,7 @@ else
 	$(CARGO) test --locked --workspace
 endif
 ifneq ($(E2E),no)
+	tests/seen.sh
 	tests/e2e.sh --where-possible
 endif
 
@@ -67,6 +68,12 @@ images: ## plx-init and plx-sidecar as container images, with docker, podman or 
 
 images-check: ## what the images promise, on the built images: size, rights, names, scripts, memory
 	images/check.sh
+
+soak: ## a day of a chatty run on a clock that is moved on; prints what is resident at each hour; some minutes
+	$(CARGO) test --locked --workspace --features plx-tests/e2e --test soak -- --ignored --nocapture
+
+ui-screenshot: ## a run of ours in Polyaxon's UI, as docs/images/run.png; needs chromium
+	tests/seen.sh --picture docs/images/run.png
 
 clean: ## removes what is built and what the examples left
 	$(CARGO) clean

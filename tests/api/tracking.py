@@ -54,3 +54,6 @@ with serving() as host, tempfile.TemporaryDirectory(prefix="plx-tracking-") as w
     assert script.summary == {"hash": "be6d0c9acf65", "path": f"{uuid}/outputs/script.sh"}, script
     assert code.kind == "coderef" and code.summary["branch"] == "main" and code.is_input, code
     print("read back lineage:", script.to_dict(), code.to_dict(), sep="\n  ")
+    run.refresh_data()
+    assert run.run_data.outputs == {"loss": 0.25, "acc": 0.75}, run.run_data.outputs
+    print("read back outputs:", run.run_data.outputs)

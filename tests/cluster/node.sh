@@ -15,7 +15,8 @@ if [ "$2" = docker ]; then
         cat "/proc/sys/$setting" >"settings/${setting//\//.}"
         mount --bind "settings/${setting//\//.}" "/proc/sys/$setting"
     done
-    exec dockerd --host "unix://$run/docker/docker.sock" --data-root "$run/docker/root" --exec-root "$run/docker/exec" \
+    # Logs are rotated, as on every node; so small that a test can see it happen.
+    exec dockerd --log-opt max-size=1m --log-opt max-file=2 --host "unix://$run/docker/docker.sock" --data-root "$run/docker/root" --exec-root "$run/docker/exec" \
         --pidfile "$run/docker/pid" --bridge=none --iptables=false --ip6tables=false --ip-forward=false --ip-masq=false \
         --add-runtime "plx=$here/runc" --default-runtime plx
 fi

@@ -7,6 +7,7 @@
 
 mod converter;
 mod kubectl;
+mod logs;
 mod plumbing;
 mod resume;
 mod small;

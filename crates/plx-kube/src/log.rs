@@ -123,6 +123,11 @@ impl From<KubeError> for Failed {
     }
 }
 
+/// Something that is said about a log.
+fn note(text: &str) -> Line {
+    Line { time: None, text: text.to_owned(), kind: Kind::Note }
+}
+
 /// What comes next.
 enum Next {
     After(Duration),
@@ -204,8 +209,12 @@ impl<F: Files> Follower<F> {
             }
             // It never ran, or nothing of it is kept.
             Ok(StreamEnd::None) if last => return Ok(Next::Over),
+            Ok(StreamEnd::Gone) if last => {
+                self.give(vec![note("the log is no longer kept: its last lines may be missing")]).await?;
+                return Ok(Next::Over);
+            }
             // The look was too early, or the pod is going: another one tells.
-            Ok(StreamEnd::None) => self.shared.pace.poll,
+            Ok(StreamEnd::None | StreamEnd::Gone) => self.shared.pace.poll,
             Err(failed) => self.fails(&failed),
         };
         Ok(Next::After(pause))
@@ -223,7 +232,7 @@ impl<F: Files> Follower<F> {
             }
             match self.stream(started, true, true).await? {
                 Ok(StreamEnd::Ended) => {}
-                Ok(StreamEnd::None) => {
+                Ok(StreamEnd::None | StreamEnd::Gone) => {
                     let lost = "the log of the start before is no longer kept: its last lines may be missing";
                     self.begin(started, Some(lost)).await?;
                 }
@@ -240,7 +249,6 @@ impl<F: Files> Follower<F> {
     /// From now on it is the log of that start.
     async fn begin(&mut self, restart: u32, lost: Option<&str>) -> Result<(), Closed> {
         self.cursor = Cursor::of_start(restart);
-        let note = |text: &str| Line { time: None, text: text.to_owned(), kind: Kind::Note };
         self.give(lost.map(note).into_iter().collect()).await
     }
 

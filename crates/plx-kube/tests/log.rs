@@ -247,6 +247,39 @@ async fn starts_whose_log_is_gone_are_a_note() {
 }
 
 #[tokio::test]
+async fn a_start_that_the_kubelet_has_removed_is_a_note_although_it_answers_200() {
+    let kube = cluster().await;
+    kube.change_pod(POD, |pod| pod["spec"]["restartPolicy"] = "OnFailure".into());
+    let mut followed = Followed::new(&kube);
+    print(&kube, 0..3);
+    followed.takes(3).await;
+    kube.fail(LOG, KubeFault::Status(500), Times::Always);
+    kube.cut_logs();
+    kube.answered(LOG, 500, 1).await;
+    print(&kube, 3..7);
+    kube.main_ended(POD, 1, "Error");
+    kube.main_runs(POD);
+    kube.remove_log(POD, FakeKube::MAIN, 0);
+    print(&kube, 7..9);
+    kube.recover();
+    followed.takes(6).await;
+    assert_eq!(followed.taken[3].kind, Kind::Note);
+    assert!(followed.taken[3].text.contains("no longer kept"), "{:?}", followed.taken);
+    assert_eq!(followed.texts()[4..], lines(7..9));
+    // And so is the last one.
+    kube.fail(LOG, KubeFault::Status(500), Times::Always);
+    kube.cut_logs();
+    kube.answered(LOG, 500, 2).await;
+    print(&kube, 9..11);
+    kube.main_ended(POD, 0, "Completed");
+    kube.remove_log(POD, FakeKube::MAIN, 1);
+    kube.recover();
+    let ended = followed.ends().await;
+    assert_eq!(ended.len(), 7, "{ended:?}");
+    assert_eq!(followed.taken[6].kind, Kind::Note);
+}
+
+#[tokio::test]
 async fn a_rotation_that_takes_lines_away_is_a_note_and_one_that_does_not_is_none() {
     let kube = cluster().await;
     let mut followed = Followed::new(&kube);

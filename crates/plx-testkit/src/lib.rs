@@ -10,7 +10,8 @@
 //! - [`FakeTracking`]: the tracking API of Polyaxon: runs, statuses, lineage, versions, tokens.
 //! - [`FakeKube`]: the API server of a cluster, with pods, watches, rights and faults.
 //! - [`GitRepo`], and [`GitHttp`], [`GitSsh`] and [`GitDaemon`] to serve it: what a git client meets.
-//! - [`ForwardProxy`], and [`TlsFront`] with [`PrivateCa`]: what stands between a cluster and its stores.
+//! - [`Numbered`]: what became of each line that was printed.
+//! - [`CutLine`], [`ForwardProxy`], and [`TlsFront`] with [`PrivateCa`]: what stands between a cluster and its stores.
 //! - [`Planted`] and [`LeftFiles`]: whether secrets show in what a program says, leaves and sends.
 //! - [`Tree`] and [`Snapshot`]: folders made from a seed, and what a folder or a bucket holds.
 //!
@@ -19,6 +20,7 @@
 
 mod azure_target;
 mod azurite;
+mod cut_line;
 mod environment;
 mod external;
 mod fake_kube;
@@ -34,6 +36,7 @@ mod jwt;
 mod keeper;
 pub mod loopback;
 mod moto;
+mod numbered;
 mod planted;
 mod private_ca;
 mod s3;
@@ -45,6 +48,7 @@ mod tree;
 
 pub use azure_target::AzureTarget;
 pub use azurite::Azurite;
+pub use cut_line::CutLine;
 pub use external::S3Target;
 pub use fake_kube::{FakeKube, KubeFault, SeenKube};
 pub use fake_tracking::{FakeTracking, SeenCall};
@@ -56,6 +60,7 @@ pub use git::{GitDaemon, GitHttp, GitRepo, GitSsh, SeenGit};
 pub use identity::{AwsKeys, IdentityServer, SeenIdentity};
 pub use jwt::azure_jwt;
 pub use moto::Moto;
+pub use numbered::Numbered;
 pub use planted::{Belongs, LeftFiles, Planted};
 pub use private_ca::PrivateCa;
 pub use s3::S3Server;

@@ -116,3 +116,16 @@ async fn the_community_edition_gives_no_tokens() {
     let error = client(&env).impersonate(&plx_contract::run::from_env(&env).unwrap()).await.unwrap_err();
     assert!(error.to_string().contains("HTTP 405"), "{error}");
 }
+
+#[tokio::test]
+#[ignore = "needs haupt: run tests/api/tracking.py"]
+async fn outputs_are_merged() {
+    let context = tempfile::tempdir().unwrap();
+    let env = pod(&world(), context.path());
+    let run = plx_contract::run::from_env(&env).unwrap();
+    let client = client(&env);
+    for (name, value) in [("loss", 0.5), ("acc", 0.75), ("loss", 0.25)] {
+        let outputs = serde_json::Map::from_iter([(name.to_owned(), value.into())]);
+        client.merge_outputs(&run, &outputs).await.unwrap();
+    }
+}

@@ -50,6 +50,11 @@ impl Pieces {
         }
     }
 
+    /// What waits for its end, and is the beginning of a line.
+    pub(crate) fn waiting(&self) -> &[u8] {
+        if self.within { &[] } else { &self.rest }
+    }
+
     /// Whether a line waits for its end.
     pub(crate) fn is_within_a_line(&self) -> bool {
         self.within || !self.rest.is_empty()

@@ -12,6 +12,10 @@ use plx_contract::logs::{Stamped, Time, nanoseconds, since};
 use reqwest::Response;
 use tokio::time::timeout;
 
+/// The kubelet's words, in place of a log and with status 200, for one whose container has been removed. They have neither a
+/// time nor a line end (`kuberuntime_container.go`, `GetContainerLogs`).
+const REMOVED: &[u8] = b"unable to retrieve container logs for ";
+
 /// Nobody takes lines any more.
 pub(super) struct Closed;
 
@@ -28,6 +32,8 @@ pub(super) enum StreamEnd {
     OtherStart,
     /// There is no such log.
     None,
+    /// There was one, and it is no longer kept.
+    Gone,
 }
 
 /// What is known while a stream is read.
@@ -35,6 +41,8 @@ struct Reading {
     started: u32,
     replay: Replay,
     pieces: Pieces,
+    /// Something has come.
+    began: bool,
     /// Of the line that was read last.
     time: Option<Time>,
     lines: Vec<Line>,
@@ -59,7 +67,7 @@ impl<F: Files> Follower<F> {
             self.progress.send_replace(Progress::Live);
         }
         let (replay, pieces) = (self.cursor.replay(), Pieces::default());
-        let reading = Reading { started, replay, pieces, time: None, lines: Vec::new() };
+        let reading = Reading { started, replay, pieces, began: false, time: None, lines: Vec::new() };
         self.read(response, reading, whole).await
     }
 
@@ -111,6 +119,9 @@ impl<F: Files> Follower<F> {
             let end = match read {
                 Err(_) => Some(StreamEnd::Silent),
                 Ok(Err(error)) => Some(StreamEnd::Cut(unreachable("its log", error).chain())),
+                Ok(Ok(None)) if !reading.began && reading.pieces.waiting().starts_with(REMOVED) => {
+                    Some(StreamEnd::Gone)
+                }
                 Ok(Ok(None)) => {
                     if whole && reading.pieces.is_within_a_line() {
                         reading.pieces.end(|piece| got.push(piece));
@@ -122,6 +133,7 @@ impl<F: Files> Follower<F> {
                     None
                 }
             };
+            reading.began |= !got.is_empty();
             for piece in got.drain(..) {
                 match self.take(piece, &mut reading).await {
                     Ok(true) => {}

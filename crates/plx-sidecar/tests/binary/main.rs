@@ -9,6 +9,8 @@ mod kills;
 mod kubernetes;
 mod logs;
 mod pod;
+mod real_api;
+mod reference;
 mod resources;
 mod signals;
 mod spec;

@@ -16,13 +16,15 @@ use super::api::status;
 use super::state::State;
 use super::stream::ON_ITS_WAY;
 use super::{SeenKube, Shared};
-use crate::http_server::{Reset, Response, boxed, lock};
+use crate::http_server::{self, Reset, Response, boxed, lock};
 
 /// All that containers printed and that is still kept.
 #[derive(Debug, Default)]
 pub(super) struct Logs {
     /// By pod, container and start.
     kept: BTreeMap<(String, String, u64), VecDeque<Printed>>,
+    /// Pods, containers and starts whose container has been removed.
+    removed: Vec<(String, String, u64)>,
     count: u64,
     pub cuts: u64,
     /// After so many bytes the next answers are cut.
@@ -35,18 +37,32 @@ struct Printed {
     number: u64,
     /// Nanoseconds.
     at: i64,
+    /// Its time stands in the bytes.
+    timed: bool,
     bytes: Vec<u8>,
 }
 
 impl State {
     pub(super) fn print(&mut self, pod: &str, container: &str, at: i64, bytes: &[u8]) {
+        self.add_to_log(pod, container, at, false, bytes);
+    }
+
+    pub(super) fn print_as_it_is(&mut self, pod: &str, container: &str, at: i64, bytes: &[u8]) {
+        self.add_to_log(pod, container, at, true, bytes);
+    }
+
+    fn add_to_log(&mut self, pod: &str, container: &str, at: i64, timed: bool, bytes: &[u8]) {
         let restart = restarts(self.pods.get(pod).expect("a pod that is there"), container);
         let logs = &mut self.logs;
         logs.count += 1;
         // The kubelet keeps one log beside the current one.
         logs.kept.retain(|(of, what, start), _| of != pod || what != container || start + 1 >= restart);
         let log = logs.kept.entry((pod.to_owned(), container.to_owned(), restart)).or_default();
-        log.push_back(Printed { number: logs.count, at, bytes: bytes.to_owned() });
+        log.push_back(Printed { number: logs.count, at, timed, bytes: bytes.to_owned() });
+    }
+
+    pub(super) fn remove_log(&mut self, pod: &str, container: &str, start: u64) {
+        self.logs.removed.push((pod.to_owned(), container.to_owned(), start));
     }
 
     pub(super) fn rotate_log(&mut self, pod: &str, container: &str, keep: usize) {
@@ -114,6 +130,12 @@ impl LogStream {
                 "container \"{container}\" in pod \"{name}\" is waiting to start: PodInitializing"
             ));
         }
+        let key = (name.to_owned(), container.to_owned(), restart);
+        if state.logs.removed.contains(&key) {
+            // The kubelet finds out when it has already said 200.
+            let said = format!("unable to retrieve container logs for docker://{restart:064x}");
+            return http_server::answer(200, "text/plain", said);
+        }
         let since = seen.parameter("sinceTime").map(DateTime::parse_from_rfc3339);
         let since = match since {
             None => i64::MIN,
@@ -125,7 +147,7 @@ impl LogStream {
         let stream = Self {
             shared: Arc::clone(shared),
             changed: shared.changed.subscribe(),
-            key: (name.to_owned(), container.to_owned(), restart),
+            key,
             since,
             follow: is_true("follow"),
             timestamps: is_true("timestamps"),
@@ -176,7 +198,7 @@ impl LogStream {
             }
             self.at = line.number;
             if line.at >= self.since {
-                if self.timestamps {
+                if self.timestamps && !line.timed {
                     let time = DateTime::from_timestamp_nanos(line.at);
                     bytes.extend(time.to_rfc3339_opts(SecondsFormat::AutoSi, true).bytes());
                     bytes.push(b' ');

@@ -22,7 +22,7 @@ pub use self::seen::SeenKube;
 use self::state::State;
 use crate::http_server::{Request, Reset, Response, collect, lock, serve};
 use crate::loopback::{self, Background};
-use crate::planted::{Searched, Wire};
+use crate::planted::{Planted, Searched, Wire};
 use crate::{Times, TlsFront};
 
 /// A cluster that holds pods of one namespace, `polyaxon`, and answers as an API server does:
@@ -213,9 +213,20 @@ impl FakeKube {
         self.tell(|state| state.print(pod, container, at, line.as_ref()));
     }
 
+    /// A line of a log with the time that it has in there, whatever that is.
+    pub fn print_as_it_is(&self, pod: &str, container: &str, at: i64, line: impl AsRef<[u8]>) {
+        let line = [line.as_ref(), b"\n"].concat();
+        self.tell(|state| state.print_as_it_is(pod, container, at, &line));
+    }
+
     /// Of all that a container printed so many lines are left. What follows its log now has seen them.
     pub fn rotate_log(&self, pod: &str, container: &str, keep: usize) {
         self.tell(|state| state.rotate_log(pod, container, keep));
+    }
+
+    /// A start of a container is removed, as old ones are: the pod's status may still name it.
+    pub fn remove_log(&self, pod: &str, container: &str, start: u64) {
+        self.tell(|state| state.remove_log(pod, container, start));
     }
 
     /// Cuts all open logs.
@@ -251,6 +262,12 @@ impl FakeKube {
     /// Forgets the calls so far. One that still waits for its answer is not heard of again.
     pub fn forget_calls(&self) {
         lock(&self.shared.log).clear();
+    }
+
+    /// The same, and searches them now, for what is planted by now, and not at the end: a long life would fill the memory.
+    pub fn forget_all(&self) {
+        self.forget_calls();
+        self.shared.wire.search_and_forget(&Planted::here());
     }
 
     /// Waits until so many calls of a verb, `*` for any, have come.

@@ -158,6 +158,12 @@ impl FakeTracking {
         self.shared.count.send_replace(0);
     }
 
+    /// The same, and searches them now, for what is planted by now, and not at the end: a long life would fill the memory.
+    pub fn forget_all(&self) {
+        self.forget_calls();
+        self.shared.wire.search_and_forget(&Planted::here());
+    }
+
     /// Waits until so many calls have come.
     pub async fn came(&self, calls: usize) {
         let mut count = self.shared.count.subscribe();

@@ -58,6 +58,13 @@ impl Wire {
         self.note(request.method().as_str(), &request.uri().to_string(), all_headers(request.headers()))
     }
 
+    /// Searches what came so far, and keeps it no longer.
+    pub(crate) fn search_and_forget(&self, planted: &Planted) {
+        let leaks = self.leaks(planted);
+        assert!(leaks.is_empty(), "{}", leaks.join("\n"));
+        lock(&self.all).clear();
+    }
+
     pub(super) fn leaks(&self, planted: &Planted) -> Vec<String> {
         lock(&self.all).iter().filter_map(|asked| asked.leak(self.server, planted)).collect()
     }
