@@ -191,6 +191,25 @@ async fn logs_that_are_refused_are_one_warning_and_no_failure() {
 }
 
 #[tokio::test]
+async fn a_log_that_is_refused_in_the_midst_says_where_it_breaks_off() {
+    let world = pod().await;
+    print(&world, 0..2);
+    let mut sidecar = world.start(&ARGS);
+    stored(&world, &mut sidecar, 6).await;
+    world.kube.deny("get", "pods/log");
+    world.kube.cut_logs();
+    within("refusals", world.kube.answered("get pods/log", 403, 3)).await;
+    print(&world, 2..4);
+    world.kube.main_ended(POD, 0, "Completed");
+    world.ends(sidecar, "main ended with 0").await;
+    let note = "[plx-sidecar] the log could not be read to its end: lines after this one may be missing";
+    for container in CONTAINERS {
+        let read = [&format!("{container} 0"), &format!("{container} 1"), note];
+        assert_eq!(values(&world)[container], read);
+    }
+}
+
+#[tokio::test]
 async fn without_the_option_no_log_is_asked_for() {
     let world = pod().await;
     world.write("outputs/a");
