@@ -80,7 +80,7 @@ fn size(world: &World) -> u64 {
 }
 
 #[tokio::test]
-async fn each_line_of_each_container_is_stored_once() {
+async fn r10_each_line_of_each_container_is_stored_once() {
     let world = pod().await;
     world.kube.print(POD, "polyaxon-init-auth", THEN, "it is through");
     print(&world, 0..100);
@@ -121,7 +121,7 @@ async fn each_line_of_each_container_is_stored_once() {
 }
 
 #[tokio::test]
-async fn a_growing_log_is_not_sent_again() {
+async fn r11_a_growing_log_is_not_sent_again() {
     let world = pod().await;
     let mut sidecar = world.start(&ARGS);
     for round in 0..5 {
