@@ -87,7 +87,7 @@ export PLX_E2E_ARCHIVES=$archives
 # With the whole workspace, so that dependencies are those that `make test` has compiled.
 what=(--locked --workspace --features plx-tests/e2e --test e2e)
 if cargo nextest --version >/dev/null 2>&1; then
-    run=(cargo nextest run "${what[@]}" --test-threads 1 "$@")
+    run=(cargo nextest run "${what[@]}" --test-threads 8 "$@")
 else
     run=(cargo test "${what[@]}" -- --test-threads 1 "$@")
 fi

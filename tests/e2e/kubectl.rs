@@ -4,7 +4,7 @@ use plx_testkit::Planted;
 use serde_json::Value;
 use std::process::Stdio;
 use std::time::Duration;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
 use tokio::time::{Instant, interval};
 
@@ -39,17 +39,24 @@ pub async fn kubectl(args: &[&str], stdin: Option<&Value>) -> Result<String, Str
     if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
 }
 
-/// Makes an object, which [`clean`] removes.
+/// Whose an object is that says nothing else.
+pub const ANYBODYS: &str = "yes";
+
+/// Makes an object, which [`clean`] removes: that of everybody, unless it is labelled already.
 pub async fn create(object: &Value) {
     let mut object = object.clone();
-    object["metadata"]["labels"][LABEL] = "yes".into();
+    let owner = &mut object["metadata"]["labels"][LABEL];
+    if owner.is_null() {
+        *owner = ANYBODYS.into();
+    }
     kubectl(&["create", "-f", "-"], Some(&object)).await.unwrap_or_else(|said| panic!("{said}{object:#}"));
 }
 
 /// Removes what a test left; nothing of it is there afterwards.
-pub async fn clean() {
-    let label = format!("{LABEL}=yes");
-    let kinds = "pods,secrets,configmaps,persistentvolumeclaims,persistentvolumes";
+pub async fn clean(owner: &str) {
+    let label = format!("{LABEL}={owner}");
+    let kinds =
+        "pods,secrets,configmaps,persistentvolumeclaims,persistentvolumes,serviceaccounts,rolebindings";
     kubectl(&["delete", kinds, "-l", &label, "--force", "--grace-period=0", "--timeout=100s"], None)
         .await
         .unwrap();
@@ -106,6 +113,11 @@ impl Pod {
 
     /// Waits for its end; every container ended well, and nothing it said holds a secret.
     pub async fn succeeds(&self) -> Ended {
+        self.ends("Succeeded").await
+    }
+
+    /// Waits for its end in that phase; nothing it said holds a secret.
+    pub async fn ends(&self, phase: &str) -> Ended {
         let over = |pod: Option<&Value>| {
             pod.is_some_and(|pod| {
                 ["Succeeded", "Failed"].iter().any(|phase| pod["status"]["phase"] == **phase)
@@ -117,7 +129,7 @@ impl Pod {
         for (container, log) in &ended.logs {
             planted.assert_free(&format!("the log of {container}"), log.as_bytes());
         }
-        assert_eq!(ended.pod["status"]["phase"], "Succeeded", "{:#}\n{:#?}", ended.pod["status"], ended.logs);
+        assert_eq!(ended.pod["status"]["phase"], phase, "{:#}\n{:#?}", ended.pod["status"], ended.logs);
         ended
     }
 
@@ -133,10 +145,42 @@ impl Pod {
 
     /// Deletes it with that grace, and waits until it is gone.
     pub async fn delete(self, grace: u32) {
+        self.begin_to_delete(grace).await;
+        self.until("gone", |pod| pod.is_none()).await;
+    }
+
+    async fn begin_to_delete(&self, grace: u32) {
         kubectl(&["delete", "pod", &self.name, &format!("--grace-period={grace}"), "--wait=false"], None)
             .await
             .unwrap();
-        self.until("gone", |pod| pod.is_none()).await;
+    }
+
+    /// Deletes it with that grace, and waits until it is gone; how it was in the end. Its logs are gone with it.
+    pub async fn deleted(self, grace: u32) -> Ended {
+        let args = ["get", "pod", &self.name, "--watch", "--output-watch-events", "-o", "json"];
+        let mut command = Command::new("kubectl");
+        command.args(["--namespace", &namespace()]).args(args).kill_on_drop(true);
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("kubectl is on PATH");
+        let (mut said, mut output) = (Vec::new(), child.stdout.take().unwrap());
+        let mut asked = false;
+        let gone = async {
+            loop {
+                if output.read_buf(&mut said).await.unwrap() == 0 {
+                    panic!("{} is watched no more", self.name);
+                }
+                // From the first event on, the watch sees all that follows.
+                if !std::mem::replace(&mut asked, true) {
+                    self.begin_to_delete(grace).await;
+                }
+                let mut events = serde_json::Deserializer::from_slice(&said).into_iter::<Value>();
+                let last = events.by_ref().map_while(Result::ok).find(|event| event["type"] == "DELETED");
+                if let Some(mut event) = last {
+                    return event["object"].take();
+                }
+            }
+        };
+        let pod = tokio::time::timeout(PATIENCE, gone).await;
+        Ended { pod: pod.unwrap_or_else(|_| panic!("{} is not gone", self.name)), logs: Vec::new() }
     }
 }
 
@@ -148,13 +192,18 @@ pub fn containers(pod: &Value) -> impl Iterator<Item = &Value> {
 }
 
 impl Ended {
-    /// The report that a container of ours left as its termination message.
-    pub fn report(&self, container: &str) -> Value {
+    /// How a container ended.
+    pub fn end(&self, container: &str) -> &Value {
         let lists = ["initContainerStatuses", "containerStatuses"];
         let mut statuses =
             lists.iter().flat_map(|list| self.pod["status"][list].as_array().into_iter().flatten());
         let status = statuses.find(|status| status["name"].as_str().unwrap().starts_with(container));
-        let ended = &status.unwrap_or_else(|| panic!("no {container}"))["state"]["terminated"];
+        &status.unwrap_or_else(|| panic!("no {container}"))["state"]["terminated"]
+    }
+
+    /// The report that a container of ours left as its termination message.
+    pub fn report(&self, container: &str) -> Value {
+        let ended = self.end(container);
         assert_eq!(ended["exitCode"], 0, "{container}: {ended:#}");
         let message =
             ended["message"].as_str().unwrap_or_else(|| panic!("{container} left no report: {ended:#}"));

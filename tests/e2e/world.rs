@@ -1,6 +1,6 @@
 //! What stands around the pods: stores, git, the platform.
 
-use crate::kubectl::{clean, create, kubectl, namespace, variable};
+use crate::kubectl::{ANYBODYS, LABEL, clean, create, kubectl, namespace, variable};
 use futures::TryStreamExt;
 use object_store::path::Path as Key;
 use object_store::{ObjectStore, ObjectStoreExt};
@@ -12,7 +12,7 @@ use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 pub const RUN: &str = "8aac02e3a62a4f0aaa257c59da5eab80";
@@ -22,6 +22,8 @@ const AGENT_TOKEN: &str = "agent-token-0123456789";
 const GIT_PASSWORD: &str = "git-password-0123456789";
 
 pub struct World {
+    /// Whose all of it is, see [`World::of`].
+    pub owner: String,
     s3: S3Server,
     /// What pods see of it: it remembers what was asked.
     pub s3_front: FaultProxy,
@@ -38,7 +40,12 @@ pub struct World {
 impl World {
     /// An empty one, with the secrets that the fixtures name.
     pub async fn new() -> Self {
-        clean().await;
+        Self::of(ANYBODYS).await
+    }
+
+    /// One beside others: its secrets have the owner's name in front of theirs.
+    pub async fn of(owner: &str) -> Self {
+        clean(owner).await;
         let api: SocketAddr = variable("PLX_E2E_API").strip_prefix("http://").unwrap().parse().unwrap();
         let platform = FaultProxy::start(api).await;
         let token = json!({ "token": RUN_TOKEN }).to_string();
@@ -61,7 +68,8 @@ impl World {
         for secret in [RUN_TOKEN, AGENT_TOKEN, GIT_PASSWORD] {
             Planted::here().plant(secret);
         }
-        let world = Self { s3, s3_front, gcs, git, platform, folder: tempfile::tempdir().unwrap() };
+        let owner = owner.to_owned();
+        let world = Self { owner, s3, s3_front, gcs, git, platform, folder: tempfile::tempdir().unwrap() };
         world.secrets().await;
         world
     }
@@ -75,24 +83,30 @@ impl World {
         let gcs = json!({ "gc-secret.json": self.gcs.target("datasets-bucket").signing_key_json() });
         let git = json!({ "POLYAXON_GIT_CREDENTIALS": format!("robot:{GIT_PASSWORD}") });
         let agent = json!({ "POLYAXON_AUTH_TOKEN": AGENT_TOKEN });
-        for (name, data) in [
-            ("s3-store-secret", &s3),
-            ("s3-secret", &s3),
-            ("gcs-secret", &gcs),
-            ("git-creds", &git),
-            ("polyaxon-agent-secret", &agent),
-        ] {
-            let meta = json!({ "name": name });
-            create(&json!({ "apiVersion": "v1", "kind": "Secret", "metadata": meta, "stringData": data }))
-                .await;
-        }
         let region = json!({ "AWS_REGION": "us-east-1" });
-        let meta = json!({ "name": "s3-cm" });
-        create(&json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": region })).await;
+        let mut all = Vec::new();
+        for (kind, name, content, data) in [
+            ("Secret", "s3-store-secret", "stringData", s3.clone()),
+            ("Secret", "s3-secret", "stringData", s3),
+            ("Secret", "gcs-secret", "stringData", gcs),
+            ("Secret", "git-creds", "stringData", git),
+            ("Secret", "polyaxon-agent-secret", "stringData", agent),
+            ("ConfigMap", "s3-cm", "data", region),
+        ] {
+            let meta = json!({ "name": self.own(name), "labels": { LABEL: &self.owner } });
+            all.push(json!({ "apiVersion": "v1", "kind": kind, "metadata": meta, content: data }));
+        }
+        let all = json!({ "apiVersion": "v1", "kind": "List", "items": all });
+        kubectl(&["create", "-f", "-"], Some(&all)).await.unwrap();
+    }
+
+    /// The name that an object has here.
+    pub fn own(&self, name: &str) -> String {
+        if self.owner == ANYBODYS { name.to_owned() } else { format!("{}-{name}", self.owner) }
     }
 
     /// A claim whose volume is a folder of this machine.
-    pub async fn claim(&self, name: &str) -> std::path::PathBuf {
+    pub async fn claim(&self, name: &str) -> PathBuf {
         let folder = self.folder.path().join(name);
         std::fs::create_dir_all(&folder).unwrap();
         let (size, modes) = (json!({ "storage": "1Gi" }), json!(["ReadWriteMany"]));
@@ -114,6 +128,14 @@ impl World {
             kubectl(&["replace", "--raw", &path, "-f", "-"], Some(&claim)).await.unwrap();
         }
         folder
+    }
+
+    /// Uploads that were begun and neither finished nor given up, in all buckets.
+    pub fn unfinished(&self) -> Vec<PathBuf> {
+        let name = |path: &PathBuf| path.file_name().unwrap().to_string_lossy().into_owned();
+        let mut all = walk(self.s3.data_dir());
+        all.retain(|path| name(path).contains(".upload"));
+        all
     }
 
     pub fn bucket(&self, name: &str) -> S3Target {
@@ -203,7 +225,7 @@ pub fn files(root: &Path) -> BTreeMap<String, Vec<u8>> {
         .collect()
 }
 
-fn walk(root: &Path) -> Vec<std::path::PathBuf> {
+fn walk(root: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(root).unwrap_or_else(|error| panic!("{}: {error}", root.display())) {
         let path = entry.unwrap().path();
@@ -215,8 +237,8 @@ fn walk(root: &Path) -> Vec<std::path::PathBuf> {
 /// What the sidecar writes among the outputs.
 pub const SPEC: &str = "spec.json";
 
-/// Everything that main wrote is stored as it was, and no more than that but the spec. No secret is in it. What main found when it
-/// started for the last time, by path.
+/// Everything that main wrote is stored as it was, and no more than that but the spec. No secret is in it. What main found
+/// when it started for the last time, by path.
 pub fn complete(outputs: &BTreeMap<String, Vec<u8>>) -> BTreeMap<String, String> {
     let manifest = outputs.get("manifest").unwrap_or_else(|| panic!("no manifest in {:?}", outputs.keys()));
     let written: BTreeMap<String, String> = sums(manifest)

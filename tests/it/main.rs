@@ -8,6 +8,7 @@ mod bench;
 mod carry;
 mod conformance;
 mod disk;
+mod faults_of_the_reference;
 mod identity;
 mod layering;
 mod network;

@@ -115,10 +115,15 @@ impl Logs {
 
     /// Gives what was collected to the next pass, when there is enough of it, or when it is the last.
     pub async fn publish(&self, last: bool) {
+        self.part(last, Vec::new()).await;
+    }
+
+    /// `broken`: containers whose logs may go on.
+    async fn part(&self, last: bool, broken: Vec<String>) {
         let (done, made) = oneshot::channel();
         let part = async {
             // A writer that is gone has said why.
-            self.asks.send(Ask { last, done }).await.is_ok() && made.await.unwrap_or_default()
+            self.asks.send(Ask { last, broken, done }).await.is_ok() && made.await.unwrap_or_default()
         };
         match timeout(PART, part).await {
             // It has its name only now, and would be sent again because it seems to be changing.
@@ -154,8 +159,21 @@ impl Logs {
         if !came {
             tracing::warn!("the last lines of the logs may be missing: they did not come in time");
         }
-        self.publish(true).await;
+        self.part(true, self.broken(main)).await;
         self.tasks.shutdown().await;
+    }
+
+    /// Containers whose logs may have lines that were not taken: main's, unless it was read to its end. Others run on, and our
+    /// own is never taken to the end.
+    fn broken(&self, main: &str) -> Vec<String> {
+        let State::Following(progress) = &*self.state.borrow() else { return Vec::new() };
+        let is_broken = |name: &str, progress: Progress| match progress {
+            Progress::Behind | Progress::Refused => name != OURS,
+            Progress::Live => name == main,
+            Progress::Idle | Progress::Done => false,
+        };
+        let broken = progress.iter().filter(|(name, progress)| is_broken(name, *progress.borrow()));
+        broken.map(|(name, _)| name.clone()).collect()
     }
 
     /// Whether nothing is to come but what containers that run are about to say.

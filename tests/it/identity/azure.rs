@@ -39,7 +39,7 @@ fn principal(identity: &IdentityServer) -> Vars {
 }
 
 #[tokio::test]
-async fn entra_and_the_machine_let_us_in_by_whatever_we_have_to_show() {
+async fn r9_entra_and_the_machine_let_us_in_by_whatever_we_have_to_show() {
     let ca = PrivateCa::new();
     let azurite = Azurite::with_oauth(&ca).await;
     let target = azurite.target("by-entra").await;

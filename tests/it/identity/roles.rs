@@ -77,7 +77,7 @@ async fn a_role_is_assumed_with_the_keys_as_it_was_set() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_session_that_ends_in_the_middle_is_followed_by_another() {
+async fn r15_a_session_that_ends_in_the_middle_is_followed_by_another() {
     let world = World::new("it-role-mid").await;
     let remote = world.open(&world.env(&[]));
     let part = || Match::method("PUT").query_contains("partNumber=");

@@ -21,7 +21,7 @@ async fn an_absent_input_is_66_whatever_is_asked_for() {
 }
 
 #[tokio::test]
-async fn a_wrong_secret_is_77_and_never_passes_as_optional_or_as_a_fresh_run() {
+async fn r5_a_wrong_secret_is_77_and_never_passes_as_optional_or_as_a_fresh_run() {
     let mut lab = Lab::s3(&OBJECTS).await;
     lab.secret("AWS_SECRET_ACCESS_KEY", "wrong-secret-0123456789");
     lab.set("POLYAXON_LOG_LEVEL", "debug");

@@ -52,7 +52,7 @@ async fn files_and_folders_of_a_bucket_are_one_plan() {
 }
 
 #[tokio::test]
-async fn a_volume_is_copied_with_its_dotfiles_and_a_missing_source_fails() {
+async fn r6_a_volume_is_copied_with_its_dotfiles_and_a_missing_source_fails() {
     let lab = Lab::folder(&[("d/a", "1"), ("d/.h", "2"), ("f", "3")]);
     let copy = |kind: &str, from: &str, to: &str| match kind {
         "f" => format!("if [ -f $STORE/{from} ]; then cp $STORE/{from} $ART/data/{to};  fi;"),
@@ -71,7 +71,7 @@ async fn a_volume_is_copied_with_its_dotfiles_and_a_missing_source_fails() {
 }
 
 #[tokio::test]
-async fn names_that_a_shell_would_read_are_names() {
+async fn r6_names_that_a_shell_would_read_are_names() {
     let objects = [("a b/$(touch pwned)", "1"), ("*[x]?", "2"), ("it's", "3")];
     let lab = Lab::folder(&objects);
     for (from, _) in objects {

@@ -30,6 +30,11 @@ impl Cursor {
         Self { restart: Some(restart), ..Self::default() }
     }
 
+    /// Nothing was taken yet, of any start.
+    pub fn is_at_the_beginning(&self) -> bool {
+        self.recent.is_empty() && self.restart.unwrap_or_default() == 0
+    }
+
     /// Another line was taken.
     pub(crate) fn took(&mut self, at: i64, hash: u64) {
         if self.recent.len() == KNOWN

@@ -3,8 +3,8 @@
 use super::OURS;
 use super::records::Records;
 use super::spool::{Batch, Spool};
-use chrono::Utc;
-use plx_kube::log::{Chunk, Cursor};
+use chrono::{DateTime, Utc};
+use plx_kube::log::{Chunk, Cursor, Kind, Line};
 use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
@@ -19,10 +19,15 @@ const LINGER: Duration = Duration::from_millis(100);
 /// A disk that takes nothing is tried again after so long.
 const AGAIN: Duration = Duration::from_secs(1);
 
+/// Behind the last line of a log that could not be read to its end.
+const BROKEN: &str = "the log could not be read to its end: lines after this one may be missing";
+
 /// Asks for a part.
 pub(super) struct Ask {
     /// It is the last.
     pub last: bool,
+    /// Containers whose logs could not be read to their ends.
+    pub broken: Vec<String>,
     /// Told whether it was made.
     pub done: oneshot::Sender<bool>,
 }
@@ -135,23 +140,39 @@ impl Writer {
     fn take(&mut self, chunk: Chunk) {
         let (container, now) = (&*chunk.container, Utc::now());
         for line in &chunk.lines {
-            let record = self.records.of(container, line, now);
-            let has_text = self.batch.has_text || self.spool.as_ref().is_some_and(|spool| spool.has_text);
-            let mut bytes = record.text.into_bytes();
-            if !has_text && !record.is_text {
-                bytes.splice(..0, self.records.no_numbers(container, &record.timestamp).into_bytes());
-            }
-            // From here on something in the file is no number: this record, or the one before it.
-            self.batch.has_text = true;
-            if container != OURS {
-                self.batch.worth += bytes.len() as u64;
-            }
-            self.batch.bytes.extend(bytes);
+            self.add(container, line, now);
         }
         if !chunk.lines.is_empty() && container != OURS {
             self.comes.send_replace(Instant::now());
         }
         self.batch.cursors.insert(format!("{}/{container}", self.uid), chunk.cursor);
+    }
+
+    fn add(&mut self, container: &str, line: &Line, now: DateTime<Utc>) {
+        let record = self.records.of(container, line, now);
+        let has_text = self.batch.has_text || self.spool.as_ref().is_some_and(|spool| spool.has_text);
+        let mut bytes = record.text.into_bytes();
+        if !has_text && !record.is_text {
+            bytes.splice(..0, self.records.no_numbers(container, &record.timestamp).into_bytes());
+        }
+        // From here on something in the file is no number: this record, or the one before it.
+        self.batch.has_text = true;
+        if container != OURS {
+            self.batch.worth += bytes.len() as u64;
+        }
+        self.batch.bytes.extend(bytes);
+    }
+
+    /// Says where logs break off: those of which something was taken.
+    fn note(&mut self, broken: &[String]) {
+        let kept = self.spool.as_ref().map(|spool| spool.cursors_of(&self.uid)).unwrap_or_default();
+        for container in broken {
+            let cursor = self.batch.cursors.get(&format!("{}/{container}", self.uid));
+            if cursor.or(kept.get(container)).is_some_and(|cursor| !cursor.is_at_the_beginning()) {
+                let line = Line { time: None, text: BROKEN.to_owned(), kind: Kind::Note };
+                self.add(container, &line, Utc::now());
+            }
+        }
     }
 
     async fn write(&mut self) {
@@ -176,6 +197,7 @@ impl Writer {
     }
 
     async fn publish(&mut self, ask: Ask) {
+        self.note(&ask.broken);
         self.write().await;
         let last = ask.last;
         let made = self.on_disk(move |spool| spool.publish(last)).await.unwrap_or(Ok(false));

@@ -12,7 +12,7 @@ use std::os::unix::fs::symlink;
 use std::time::Duration;
 
 #[tokio::test(start_paused = true)]
-async fn a_rewrite_with_the_same_size_and_mtime_is_stored() {
+async fn r2_a_rewrite_with_the_same_size_and_mtime_is_stored() {
     let world = World::new();
     world.settled(&["outputs/model"]); // as many bytes as below
     let mut passes = world.passes();
@@ -44,7 +44,7 @@ async fn a_rewrite_within_one_tick_of_the_clock_is_stored() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_older_file_renamed_over_a_stored_one_is_stored() {
+async fn r2_an_older_file_renamed_over_a_stored_one_is_stored() {
     let world = World::new();
     world.settled(&["outputs/best", "backup"]);
     let old =
@@ -59,7 +59,7 @@ async fn an_older_file_renamed_over_a_stored_one_is_stored() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dangling_link_stops_nothing_and_is_named_once() {
+async fn r3_a_dangling_link_stops_nothing_and_is_named_once() {
     let (world, log) = (World::new(), Log::capture());
     world.settled(&["a", "outputs/z"]);
     symlink("/nowhere/at-all", world.run("broken")).unwrap();

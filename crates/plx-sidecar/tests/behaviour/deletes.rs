@@ -26,7 +26,7 @@ async fn deletes_follow_the_uploads_and_touch_only_what_this_run_stored() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_emptied_tree_is_held_and_deleted_once_two_later_scans_agree() {
+async fn r14_an_emptied_tree_is_held_and_deleted_once_two_later_scans_agree() {
     let (world, log) = (World::new(), Log::capture());
     Tree::new(1).small(30, 10).write_to(&world.run("")).unwrap();
     world.settle();
@@ -44,7 +44,7 @@ async fn an_emptied_tree_is_held_and_deleted_once_two_later_scans_agree() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_root_that_vanished_deletes_nothing() {
+async fn r14_a_root_that_vanished_deletes_nothing() {
     let world = World::new();
     world.settled(&["a", "b", "c"]);
     let mut passes = world.passes();

@@ -176,7 +176,7 @@ async fn row(life: Life) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn main_exits_with_0() {
+async fn r12_main_exits_with_0() {
     row(Life::Exit(0)).await;
 }
 

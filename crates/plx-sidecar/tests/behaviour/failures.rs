@@ -10,7 +10,7 @@ use std::fs::OpenOptions;
 use std::time::Duration;
 
 #[tokio::test(start_paused = true)]
-async fn a_store_that_fails_the_first_two_attempts_of_some_uploads_loses_nothing() {
+async fn r1_a_store_that_fails_the_first_two_attempts_of_some_uploads_loses_nothing() {
     let world = World::with(|config| config.buffer_bytes = Some(8 << 20));
     Tree::new(3).small(20, 500).odd_names().file("big.bin", 12 << 20).write_to(&world.run("")).unwrap();
     world.settle();
@@ -32,7 +32,7 @@ async fn a_store_that_fails_the_first_two_attempts_of_some_uploads_loses_nothing
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_fails_a_whole_pass_waits_is_logged_once_and_lands_later() {
+async fn r1_what_fails_a_whole_pass_waits_is_logged_once_and_lands_later() {
     let (world, log) = (World::new(), Log::capture());
     world.settled(&["outputs/a", "outputs/b"]);
     world.store.fail(Op::Put, "outputs/b", Fault::status(500, "InternalError"), Times::Always);

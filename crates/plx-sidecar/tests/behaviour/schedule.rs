@@ -8,7 +8,7 @@ use serde_json::json;
 use std::time::Duration;
 
 #[tokio::test(start_paused = true)]
-async fn only_at_the_end_means_no_pass_before_the_end() {
+async fn r4_only_at_the_end_means_no_pass_before_the_end() {
     let world = World::with(|config| config.schedule = Schedule::new(10, -1));
     world.settled(&["outputs/a"]);
     let sidecar = world.start();
@@ -21,7 +21,7 @@ async fn only_at_the_end_means_no_pass_before_the_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pass_begins_every_n_seconds_and_not_before() {
+async fn r4_a_pass_begins_every_n_seconds_and_not_before() {
     let world = World::new();
     let sidecar = world.start();
     for (at, name) in [(9.0, "a"), (19.0, "b"), (29.0, "c")] {

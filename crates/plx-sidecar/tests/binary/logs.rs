@@ -80,7 +80,7 @@ fn size(world: &World) -> u64 {
 }
 
 #[tokio::test]
-async fn each_line_of_each_container_is_stored_once() {
+async fn r10_each_line_of_each_container_is_stored_once() {
     let world = pod().await;
     world.kube.print(POD, "polyaxon-init-auth", THEN, "it is through");
     print(&world, 0..100);
@@ -121,7 +121,7 @@ async fn each_line_of_each_container_is_stored_once() {
 }
 
 #[tokio::test]
-async fn a_growing_log_is_not_sent_again() {
+async fn r11_a_growing_log_is_not_sent_again() {
     let world = pod().await;
     let mut sidecar = world.start(&ARGS);
     for round in 0..5 {
@@ -188,6 +188,25 @@ async fn logs_that_are_refused_are_one_warning_and_no_failure() {
     assert_eq!(warned.len(), 1, "{}", ended.stderr);
     assert!(warned[0].contains("logs cannot be read") && warned[0].contains("pods/log"), "{}", warned[0]);
     assert!(!world.stored("plxlogs").exists());
+}
+
+#[tokio::test]
+async fn a_log_that_is_refused_in_the_midst_says_where_it_breaks_off() {
+    let world = pod().await;
+    print(&world, 0..2);
+    let mut sidecar = world.start(&ARGS);
+    stored(&world, &mut sidecar, 6).await;
+    world.kube.deny("get", "pods/log");
+    world.kube.cut_logs();
+    within("refusals", world.kube.answered("get pods/log", 403, 3)).await;
+    print(&world, 2..4);
+    world.kube.main_ended(POD, 0, "Completed");
+    world.ends(sidecar, "main ended with 0").await;
+    let note = "[plx-sidecar] the log could not be read to its end: lines after this one may be missing";
+    for container in CONTAINERS {
+        let read = [&format!("{container} 0"), &format!("{container} 1"), note];
+        assert_eq!(values(&world)[container], read);
+    }
 }
 
 #[tokio::test]

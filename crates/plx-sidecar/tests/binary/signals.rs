@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::process::Command;
 
 #[tokio::test]
-async fn sigterm_in_the_middle_of_a_pass_loses_nothing_while_main_writes_on() {
+async fn r12_sigterm_in_the_middle_of_a_pass_loses_nothing_while_main_writes_on() {
     let pod = Pod::new().await;
     Tree::new(1).small(60, 700).odd_names().empty_file("empty").write_to(&pod.run("outputs")).unwrap();
     let put = || Match::method("PUT");

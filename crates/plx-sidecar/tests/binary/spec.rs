@@ -36,7 +36,7 @@ async fn stored(world: &World, sidecar: &mut Sidecar, what: &str, fits: impl Fn(
 }
 
 #[tokio::test]
-async fn it_has_the_pods_of_the_run_their_events_and_mains_end_and_no_secret() {
+async fn r13_it_has_the_pods_of_the_run_their_events_and_mains_end_and_no_secret() {
     let world = pod("job").await;
     let secret = format!("plain-secret-{:016x}", 0x00c0_ffee_u64);
     Planted::here().plant(&secret);

@@ -18,7 +18,7 @@ fn login(seen: &SeenGit) -> Option<(String, String)> {
 }
 
 #[tokio::test]
-async fn right_credentials_open_the_repository_and_are_kept_nowhere() {
+async fn r8_right_credentials_open_the_repository_and_are_kept_nowhere() {
     for level in ["info", "trace"] {
         let mut scene = private().await;
         let api = tracked(&mut scene.lab).await;

@@ -5,7 +5,7 @@ use crate::lab::Lab;
 use plx_testkit::GitRepo;
 
 #[tokio::test]
-async fn a_mistyped_revision_is_66_suggests_the_right_one_and_warns_the_platform() {
+async fn r7_a_mistyped_revision_is_66_suggests_the_right_one_and_warns_the_platform() {
     for (wrong, right) in [("dew", "dev"), ("feature/y", "feature/x"), ("v1-nots", "v1-note")] {
         let mut scene = Scene::new().await;
         let api = tracked(&mut scene.lab).await;

@@ -213,7 +213,7 @@ async fn nonsense_in_the_form_of_an_answer_is_no_clone() {
 }
 
 #[tokio::test]
-async fn a_server_without_that_repository_is_66_after_one_question() {
+async fn r7_a_server_without_that_repository_is_66_after_one_question() {
     let scene = Scene::new().await;
     let url = scene.http.url("org/none");
     clone(&scene.lab, &url, &[]).await.failed(66, &[&url, "no repository"]);
