@@ -59,7 +59,7 @@ async fn the_pod_is_deleted_with_10_s_while_main_writes_after_sigterm() {
     let script = "trap 'for late in $(seq 25); do say; echo $late >late-$late; busybox sleep 0.2; done; work 5; bye; exit 0' TERM; \
         work 40; hold; while :; do busybox sleep 0.1; done";
     let scene = Scene::of(5, "deleted", script).await;
-    let ended = scene.is_deleted(10).await;
+    let ended = scene.deleted(10).await;
     assert_eq!(ended.ended.end(SIDECAR)["exitCode"], 0, "not killed");
     assert!(ended.outputs.contains_key("late-25"), "{:?}", ended.outputs.keys());
     ended.lasted_at_most(10);

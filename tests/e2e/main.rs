@@ -5,6 +5,7 @@
 //! it (`.config/nextest.toml`).
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "tests")]
+#![allow(clippy::print_stdout, reason = "what was measured, for whoever asks for it")]
 
 mod converter;
 mod ends;

@@ -258,7 +258,7 @@ fn read_whole(
     let content = buffer.emptied();
     let read_began_ns = now_ns();
     // One byte more than there should be shows that there is more.
-    (&*file).take(most).read_to_end(content).map_err(failed)?;
+    file.take(most).read_to_end(content).map_err(failed)?;
     let after = status(file).map_err(failed)?;
     let stat = held.of(&after).filter(|stat| stat.size == content.len() as u64);
     Ok(stat.map(|stat| (Bytes::from_owner(buffer), stat, read_began_ns)))

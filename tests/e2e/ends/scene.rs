@@ -113,7 +113,7 @@ impl Scene {
     }
 
     /// It is deleted when half of it is stored.
-    pub async fn is_deleted(self, grace: u32) -> Left {
+    pub async fn deleted(self, grace: u32) -> Left {
         let pod = Pod::start(&self.spec).await;
         self.until_half_is_stored().await;
         self.go();

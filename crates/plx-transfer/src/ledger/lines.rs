@@ -26,7 +26,13 @@ struct Header {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "op", rename_all = "lowercase")]
 pub(super) enum Line {
-    Intend { n: u64, key: String, stat: Numbers, part: u64, began: i64 },
+    Intend {
+        n: u64,
+        key: String,
+        stat: Numbers,
+        part: u64,
+        began: i64,
+    },
     /// With the key, so that it can be aborted although its intent is missing.
     Open {
         n: u64,
@@ -34,9 +40,18 @@ pub(super) enum Line {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         key: Option<String>,
     },
-    Part { n: u64, index: usize, id: String },
-    Completing { n: u64, stood: Option<String> },
-    Over { n: u64 },
+    Part {
+        n: u64,
+        index: usize,
+        id: String,
+    },
+    Completing {
+        n: u64,
+        stood: Option<String>,
+    },
+    Over {
+        n: u64,
+    },
 }
 
 pub(super) fn numbers(stat: &Stat) -> Numbers {

@@ -1,9 +1,5 @@
 //! What we do otherwise, and why. `docs/differences.md` says the same to users.
 
-/// The pod's spec, `outputs/spec.json`, is not compared as long as this version does not collect it; once it does, this and
-/// its use go, and its content is compared with the reference's as `is_same` says.
-pub const SPEC: &str = "spec.json";
-
 /// One difference in one recorded life.
 pub struct Difference {
     pub case: &'static str,

@@ -202,10 +202,8 @@ impl Scene {
         };
         let (sleep, sync) = (interval_of("--sleep-interval="), interval_of("--sync-interval="));
         // What main has deleted by now stays there, and is in the list of differences at the end.
-        let is_there = |name: &&String| {
-            !name.ends_with("spec.json")
-                && (name.contains("/plxlogs/") || self.path("artifacts").join(name).exists())
-        };
+        let is_there =
+            |name: &&String| name.contains("/plxlogs/") || self.path("artifacts").join(name).exists();
         let expected: BTreeSet<String> = moment.store_before.iter().filter(is_there).cloned().collect();
         if sync > 0 {
             let mut looks = interval(Duration::from_millis(20));
