@@ -4,7 +4,7 @@ use plx_testkit::Planted;
 use serde_json::Value;
 use std::process::Stdio;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 use tokio::time::{Instant, interval};
 
@@ -145,42 +145,10 @@ impl Pod {
 
     /// Deletes it with that grace, and waits until it is gone.
     pub async fn delete(self, grace: u32) {
-        self.begin_to_delete(grace).await;
-        self.until("gone", |pod| pod.is_none()).await;
-    }
-
-    async fn begin_to_delete(&self, grace: u32) {
         kubectl(&["delete", "pod", &self.name, &format!("--grace-period={grace}"), "--wait=false"], None)
             .await
             .unwrap();
-    }
-
-    /// Deletes it with that grace, and waits until it is gone; how it was in the end. Its logs are gone with it.
-    pub async fn deleted(self, grace: u32) -> Ended {
-        let args = ["get", "pod", &self.name, "--watch", "--output-watch-events", "-o", "json"];
-        let mut command = Command::new("kubectl");
-        command.args(["--namespace", &namespace()]).args(args).kill_on_drop(true);
-        let mut child = command.stdout(Stdio::piped()).spawn().expect("kubectl is on PATH");
-        let (mut said, mut output) = (Vec::new(), child.stdout.take().unwrap());
-        let mut asked = false;
-        let gone = async {
-            loop {
-                if output.read_buf(&mut said).await.unwrap() == 0 {
-                    panic!("{} is watched no more", self.name);
-                }
-                // From the first event on, the watch sees all that follows.
-                if !std::mem::replace(&mut asked, true) {
-                    self.begin_to_delete(grace).await;
-                }
-                let mut events = serde_json::Deserializer::from_slice(&said).into_iter::<Value>();
-                let last = events.by_ref().map_while(Result::ok).find(|event| event["type"] == "DELETED");
-                if let Some(mut event) = last {
-                    return event["object"].take();
-                }
-            }
-        };
-        let pod = tokio::time::timeout(PATIENCE, gone).await;
-        Ended { pod: pod.unwrap_or_else(|_| panic!("{} is not gone", self.name)), logs: Vec::new() }
+        self.until("gone", |pod| pod.is_none()).await;
     }
 }
 

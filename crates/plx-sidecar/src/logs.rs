@@ -159,7 +159,9 @@ impl Logs {
         if !came {
             tracing::warn!("the last lines of the logs may be missing: they did not come in time");
         }
-        self.part(true, self.broken(main)).await;
+        // Out of time nothing more is sent: then the report says it.
+        let broken = if hard.is_cancelled() { Vec::new() } else { self.broken(main) };
+        self.part(true, broken).await;
         self.tasks.shutdown().await;
     }
 
