@@ -4,6 +4,7 @@
 //! secret; in doubt it is taken for one, except where a name says that the value is only a name, a place or a number.
 
 mod names;
+mod pairs;
 mod text;
 
 use names::Suspicion;
@@ -53,7 +54,7 @@ pub fn of_variable(name: &str, value: &str) -> Verdict {
         };
     }
     let login = text::without_login(value);
-    match text::redacted(login.as_deref().unwrap_or(value), &[]).or(login) {
+    match redacted(login.as_deref().unwrap_or(value), &[]).or(login) {
         Some(rest) => Verdict::Partly(rest),
         None => Verdict::Harmless,
     }
@@ -138,13 +139,31 @@ pub fn secrets_of(document: &serde_json::Value) -> Vec<String> {
 
 /// Text without its secrets; none when there are none.
 fn redacted(text: &str, known: &[String]) -> Option<String> {
-    use serde_json::Value;
-    if text.starts_with(['{', '['])
-        && let Ok(mut document @ (Value::Object(_) | Value::Array(_))) = serde_json::from_str(text)
+    if let Some(document) = document_in(text) {
+        return redacted_document(document, known);
+    }
+    // As in `--config={…}`.
+    let option = text.match_indices('=').find_map(|(at, _)| {
+        let (before, after) = text.split_at(at + 1);
+        after.trim_start().starts_with(['{', '[']).then_some((before, after))
+    });
+    if let Some((before, after)) = option
+        && let Some(document) = document_in(after)
     {
-        return redact_in(&mut document, known, true).then(|| document.to_string());
+        let (name, value) = (text::redacted(before, known), redacted_document(document, known));
+        return (name.is_some() || value.is_some())
+            .then(|| format!("{}{}", name.as_deref().unwrap_or(before), value.as_deref().unwrap_or(after)));
     }
     text::redacted(text, known)
+}
+
+/// An object or a list that is written in text and nothing beside it.
+fn document_in(text: &str) -> Option<serde_json::Value> {
+    text.trim_start().starts_with(['{', '[']).then(|| serde_json::from_str(text).ok()).flatten()
+}
+
+fn redacted_document(mut document: serde_json::Value, known: &[String]) -> Option<String> {
+    redact_in(&mut document, known, true).then(|| document.to_string())
 }
 
 fn redact_variable(members: &mut serde_json::Map<String, serde_json::Value>) -> bool {

@@ -36,7 +36,7 @@ const STRONG_WORDS: [&str; 7] = ["TOKEN", "TOKENS", "SIG", "SIGNATURE", "JWT", "
 /// As a word of its own.
 const WEAK_WORDS: [&str; 10] = ["KEY", "KEYS", "AUTH", "PASS", "PWD", "PW", "PAT", "SAS", "DSN", "SALT"];
 /// The last word of a name whose value is a name, a place, a kind or a number of the thing.
-const ABOUT: [&str; 30] = [
+const ABOUT: [&str; 32] = [
     "NAME",
     "NAMES",
     "PATH",
@@ -67,6 +67,9 @@ const ABOUT: [&str; 30] = [
     "PROVIDER",
     "LOCATION",
     "ALGORITHM",
+    // As in `--password-stdin`.
+    "STDIN",
+    "FD",
 ];
 /// Names of Polyaxon's that hold the name of a file.
 const NAMES_OF_FILES: [&str; 1] = ["POLYAXON_SSH_PRIVATE_KEY"];

@@ -1,7 +1,7 @@
 //! Secrets within text, by their shape.
 
 use super::REDACTED;
-use super::names::{Suspicion, excuses, suspicion};
+use super::pairs::pairs;
 
 /// What tokens begin with, and how long they are at least.
 const PREFIXES: [(&str, usize); 19] = [
@@ -116,47 +116,50 @@ fn logins_of_urls(text: &str) -> Option<String> {
     finished(made, rest, text)
 }
 
-/// `AccountKey=…;`, `--token=…`, `&sig=…`: values of strongly suspicious names, and what follows `Bearer`.
-fn pairs(text: &str) -> Option<String> {
-    let (mut made, mut rest) = (String::new(), text);
-    let is_name = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
-    while let Some(at) = rest.find('=') {
-        let (before, after) = rest.split_at(at + 1);
-        made.push_str(before);
-        rest = after;
-        let name = before[..at].rsplit(|c| !is_name(c)).next().unwrap_or_default();
-        let quote = after.chars().next().filter(|c| "\"'".contains(*c));
-        let (open, body) = after.split_at(quote.map_or(0, char::len_utf8));
-        let ends = |c: char| match quote {
-            Some(quote) => c == quote,
-            None => c.is_whitespace() || ";&,\"'`)}]\\".contains(c),
-        };
-        let value = body.split(ends).next().unwrap_or_default();
-        // A shell's own variable is no value.
-        let is_given = !value.is_empty() && !value.starts_with('$') && !body.starts_with(REDACTED);
-        if is_given && suspicion(name) == Suspicion::Strong && !excuses(name, value) {
-            made.push_str(open);
-            made.push_str(REDACTED);
-            rest = &body[value.len()..];
-        }
-    }
-    finished(made, rest, text)
-}
-
-/// JSON web tokens, ids of AWS's keys, tokens with a known beginning, and what follows `Bearer`.
+/// JSON web tokens, ids of AWS's keys, tokens with a known beginning, and what follows `Bearer` and `Basic`.
 fn tokens(text: &str) -> Option<String> {
-    let (mut made, mut rest, mut bearer) = (String::new(), text, false);
+    let (mut made, mut rest, mut last) = (String::new(), text, "");
     let is_part = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
     while let Some(at) = rest.find(is_part) {
         let (before, after) = rest.split_at(at);
         made.push_str(before);
+        if last.eq_ignore_ascii_case("basic")
+            && let Some(login) = login_of(after)
+        {
+            made.push_str(REDACTED);
+            (last, rest) = ("", &after[login.len()..]);
+            continue;
+        }
         let end = after.find(|c| !is_part(c)).unwrap_or(after.len());
         let (word, next) = after.split_at(end);
+        let bearer = last.eq_ignore_ascii_case("bearer");
         made.push_str(if bearer && word.len() >= 16 || is_token(word) { REDACTED } else { word });
-        bearer = word.eq_ignore_ascii_case("bearer");
-        rest = next;
+        (last, rest) = (word, next);
     }
     finished(made, rest, text)
+}
+
+/// `user:password` in base64, at the beginning of text: `Basic` is a word of English, too.
+fn login_of(text: &str) -> Option<&str> {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || "+/_-".contains(c);
+    let end = text.find(|c| !is_part(c)).unwrap_or(text.len());
+    let padding = text[end..].len() - text[end..].trim_start_matches('=').len();
+    let (mut bits, mut held) = (0_u32, 0_u32);
+    let has_colon = text[..end].bytes().any(|byte| {
+        let six = match byte {
+            b'A'..=b'Z' => byte - b'A',
+            b'a'..=b'z' => byte - b'a' + 26,
+            b'0'..=b'9' => byte - b'0' + 52,
+            b'+' | b'-' => 62,
+            _ => 63,
+        };
+        (bits, held) = (bits << 6 | u32::from(six), held + 6);
+        held >= 8 && {
+            held -= 8;
+            bits >> held & 0xff == u32::from(b':')
+        }
+    });
+    has_colon.then(|| &text[..end + padding])
 }
 
 fn is_token(word: &str) -> bool {
@@ -169,7 +172,7 @@ fn is_token(word: &str) -> bool {
         || PREFIXES.iter().any(|(begin, length)| word.starts_with(begin) && word.len() >= *length)
 }
 
-fn finished(mut made: String, rest: &str, text: &str) -> Option<String> {
+pub(super) fn finished(mut made: String, rest: &str, text: &str) -> Option<String> {
     made.push_str(rest);
     (made != text).then_some(made)
 }

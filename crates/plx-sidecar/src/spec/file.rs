@@ -2,15 +2,16 @@
 
 use super::document::{Document, meaning_of};
 use plx_contract::layout::TEMP_PREFIX;
-use std::fs::{self, OpenOptions, Permissions};
-use std::io::{self, ErrorKind, Write};
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// Everybody may read it, whatever the umask is.
 const MODE: u32 = 0o644;
-/// A file that is longer is none of ours.
-const LONGEST: u64 = 16 << 20;
+/// What a longer file says is not looked at, so it is written anew: values take up to 20 times the memory of their text, and the
+/// file may be anybody's.
+const LONGEST: u64 = 1 << 20;
 
 #[derive(Debug)]
 pub(super) struct SpecFile {
@@ -22,9 +23,7 @@ pub(super) struct SpecFile {
 impl SpecFile {
     /// The file at a path, with what an earlier sidecar wrote there.
     pub fn at(path: PathBuf) -> Self {
-        let is_short = fs::metadata(&path).is_ok_and(|found| found.is_file() && found.len() <= LONGEST);
-        let before = is_short.then(|| fs::read(&path).ok()).flatten();
-        Self { says: before.and_then(|text| meaning_of(&text)), path }
+        Self { says: read(&path, LONGEST).and_then(|text| meaning_of(&text)), path }
     }
 
     pub fn path(&self) -> &Path {
@@ -49,7 +48,9 @@ impl SpecFile {
             return Ok(());
         }
         let text = document.text();
-        if !is_news && fs::read(&self.path)? == text.as_bytes() {
+        let length = u64::try_from(text.len()).unwrap_or(u64::MAX);
+        // Whatever cannot be read is replaced.
+        if !is_news && read(&self.path, length).is_some_and(|found| found == text.as_bytes()) {
             return Ok(());
         }
         self.replace(text.as_bytes())?;
@@ -76,6 +77,17 @@ impl SpecFile {
         }
         written
     }
+}
+
+/// What a file holds; none when it is longer, or cannot be read. Main may write there while we read.
+fn read(path: &Path, longest: u64) -> Option<Vec<u8>> {
+    // Opening a pipe would wait for who writes into it.
+    if !fs::metadata(path).is_ok_and(|found| found.is_file() && found.len() <= longest) {
+        return None;
+    }
+    let mut text = Vec::new();
+    File::open(path).ok()?.take(longest.saturating_add(1)).read_to_end(&mut text).ok()?;
+    u64::try_from(text.len()).is_ok_and(|length| length <= longest).then_some(text)
 }
 
 #[cfg(test)]
@@ -117,5 +129,28 @@ mod tests {
         fs::create_dir(&path).unwrap();
         assert!(SpecFile::at(path.clone()).write(&document("a"), false).is_err());
         assert!(path.is_dir() && fs::read_dir(folder.path()).unwrap().count() == 1);
+    }
+    #[test]
+    fn a_large_file_is_not_read_and_gives_way_to_what_is_known() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("spec.json");
+        // It means the same, and is longer by blanks alone.
+        let ours = document("a");
+        let length = usize::try_from(LONGEST).unwrap();
+        let padded = |length: usize| ours.text() + &" ".repeat(length - ours.text().len());
+        for (length, is_read) in [(length, true), (length + 1, false), (4 << 20, false)] {
+            fs::write(&path, padded(length)).unwrap();
+            let mut file = SpecFile::at(path.clone());
+            assert_eq!(file.says.is_some(), is_read);
+            file.write(&ours, false).unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap() == ours.text(), !is_read);
+        }
+        fs::write(&path, padded(length)).unwrap();
+        SpecFile::at(path.clone()).write(&ours, true).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), ours.text());
+        // Nothing to say, nothing lost.
+        fs::write(&path, padded(length + 1)).unwrap();
+        SpecFile::at(path.clone()).write(&Document::default(), true).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap().len(), length + 1);
     }
 }

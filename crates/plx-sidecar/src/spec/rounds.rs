@@ -14,8 +14,8 @@ use tokio::task::spawn_blocking;
 
 /// Which kind of run a pod is of.
 const KIND: &str = "operation.polyaxon.com/kind";
-/// As much is written at most. Pods of Polyaxon have 10 to 20 KiB each.
-const MOST: usize = 8 << 20;
+/// As much is written at most: what is asked for, made and written is in memory together. Pods of Polyaxon have 10 to 20 KiB each.
+const MOST: usize = 2 << 20;
 
 /// Why there is no document.
 #[derive(Debug, thiserror::Error)]
@@ -98,6 +98,9 @@ impl Rounds {
                 let name = name_of(&service);
                 let events = self.events("Service", &name).await?;
                 document.service(&name, service, events);
+                if document.len() > MOST {
+                    return Err(AskError::TooLarge);
+                }
             }
             after = page.next.map(Some);
         }
