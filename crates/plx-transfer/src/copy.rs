@@ -1,6 +1,7 @@
 //! Copies between two folders of this machine: by reference where the file system can, in the kernel where not.
 
 use crate::place::Place;
+use crate::still::Held;
 use crate::{Progress, TransferError};
 use plx_contract::layout::TEMP_PREFIX;
 use plx_contract::{RelPath, Stat};
@@ -172,13 +173,14 @@ pub(crate) enum Copied {
     Vanished,
 }
 
-/// Copies one file under its final name: the version that held `still`, where one is given, and no other. A `durable`
-/// copy is on the platter before it has its name.
+/// Copies one file under its final name: the version that was `held`, where one is given, and no other. Of a file that
+/// grows it is the bytes that were there when it was looked at, whatever has come behind them since. A `durable` copy is
+/// on the platter before it has its name.
 pub(crate) fn file(
     source: &Path,
     place: &Place,
     name: &RelPath,
-    still: Option<Stat>,
+    held: Option<Held>,
     durable: bool,
     progress: &Progress,
     stop: &CancellationToken,
@@ -188,18 +190,26 @@ pub(crate) fn file(
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Copied::Vanished),
         Err(error) => return Err(TransferError::disk("read", source, error)),
     };
-    let status = |file: &File| crate::still::status(file).map_err(|e| TransferError::disk("read", source, e));
+    let unread = |error| TransferError::disk("read", source, error);
     if durable {
         crate::upload::show_mapped_writes(&from);
     }
-    let before = status(&from)?;
-    if still.is_some_and(|still| !still.same_version(&before)) {
-        return Ok(Copied::Changed);
-    }
+    let found = crate::still::status(&from).map_err(unread)?;
+    let held = held.unwrap_or(Held::Still(found));
+    let Some(stat) = held.of(&found) else { return Ok(Copied::Changed) };
+    // What comes behind the end of a file that grows is for the next time. Every other one is read to its end.
+    let end = if matches!(held, Held::Grows(_)) { stat.size } else { u64::MAX };
     let temp = place.temp(name)?;
     let written = |error| place.failed("write", name, error);
     if rustix::fs::ioctl_ficlone(temp.file(), &from).is_ok() {
-        progress.moved(before.size);
+        let cloned = temp.file().metadata().map_err(written)?.len();
+        if cloned < stat.size {
+            return Ok(Copied::Changed);
+        }
+        if cloned > end {
+            temp.file().set_len(end).map_err(written)?;
+        }
+        progress.moved(stat.size);
     } else {
         let mut copied = 0;
         loop {
@@ -207,27 +217,28 @@ pub(crate) fn file(
                 return Err(TransferError::Stopped { at: source.display().to_string(), last: None });
             }
             // The standard library copies file to file inside the kernel (copy_file_range, then sendfile).
-            let moved = io::copy(&mut (&from).take(CHUNK), &mut temp.file()).map_err(written)?;
+            let chunk = CHUNK.min(end - copied);
+            let moved = io::copy(&mut (&from).take(chunk), &mut temp.file()).map_err(written)?;
             progress.moved(moved);
             copied += moved;
-            if moved < CHUNK {
+            if moved < chunk || copied == end {
                 break;
             }
         }
-        if copied != before.size {
+        if copied != stat.size {
             return Ok(Copied::Changed);
         }
     }
-    if !status(&from)?.same_version(&before) {
+    if held.of(&crate::still::status(&from).map_err(unread)?).is_none() {
         return Ok(Copied::Changed);
     }
-    temp.file().set_permissions(Permissions::from_mode(before.mode & 0o777)).map_err(written)?;
+    temp.file().set_permissions(Permissions::from_mode(stat.mode & 0o777)).map_err(written)?;
     if durable {
         // On NFS a write error may come only now; before the rename it is still harmless.
         temp.file().sync_all().map_err(written)?;
     }
     temp.publish()?;
-    Ok(Copied::Whole { stat: before, bytes: before.size })
+    Ok(Copied::Whole { stat, bytes: stat.size })
 }
 
 #[cfg(test)]
@@ -268,5 +279,37 @@ mod tests {
             ["ckpt-5 folder", "ckpt-5/w file", "dir folder", "dir/tok file", "latest -> ckpt-5", "tok file"]
         );
         assert_eq!(errors.len(), 3, "{errors:#?}");
+    }
+
+    #[test]
+    fn of_a_file_that_grows_the_bytes_that_were_seen_are_copied_and_of_another_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let (source, to) = (folder.path().join("log"), folder.path().join("to"));
+        std::fs::create_dir(&to).unwrap();
+        let place = Place::existing(&to).unwrap();
+        let seen_of = |text: &str| {
+            std::fs::write(&source, text).unwrap();
+            Stat::of(&std::fs::metadata(&source).unwrap())
+        };
+        let copied = |held| {
+            let (progress, stop) = (Progress::default(), CancellationToken::new());
+            let name = RelPath::parse("log").unwrap();
+            file(&source, &place, &name, Some(held), true, &progress, &stop).unwrap()
+        };
+        let seen = seen_of("one\n");
+        std::fs::write(&source, "one\ntwo\n").unwrap();
+        assert!(matches!(copied(Held::Still(seen)), Copied::Changed), "it is not still");
+        let Copied::Whole { stat, bytes } = copied(Held::Grows(seen)) else { panic!("it only grew") };
+        assert!(stat.same_version(&seen), "what came behind it must show as another version");
+        assert_eq!((bytes, std::fs::read_to_string(to.join("log")).unwrap().as_str()), (4, "one\n"));
+        let seen = seen_of("one\ntwo\nthree\n");
+        std::fs::write(&source, "four\n").unwrap();
+        assert!(matches!(copied(Held::Grows(seen)), Copied::Changed), "it is shorter");
+        let seen = seen_of("one\n");
+        // The one before is kept, so that the new one is another file.
+        std::fs::rename(&source, folder.path().join("log.1")).unwrap();
+        std::fs::write(&source, "one\ntwo\n").unwrap();
+        assert!(matches!(copied(Held::Grows(seen)), Copied::Changed), "it is another file");
+        assert_eq!(std::fs::read_to_string(to.join("log")).unwrap(), "one\n");
     }
 }

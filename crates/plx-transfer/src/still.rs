@@ -46,6 +46,21 @@ pub(crate) enum Held {
     Changes,
 }
 
+impl Held {
+    /// The version that may be taken from the file while it is in the state `now`: none when it is another one by now.
+    /// What stood in a file that only grew stands there still.
+    pub(crate) fn of(self, now: &Stat) -> Option<Stat> {
+        match self {
+            Self::Still(stat) => stat.same_version(now).then_some(stat),
+            Self::Grows(seen) => {
+                let is_it = (seen.dev, seen.ino) == (now.dev, now.ino) && now.size >= seen.size;
+                is_it.then_some(seen)
+            }
+            Self::Changes => None,
+        }
+    }
+}
+
 /// Waits until the file has not changed for a while; `first` is its status of just now.
 pub(crate) async fn hold_still(
     file: &Arc<File>,

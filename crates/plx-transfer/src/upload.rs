@@ -1,7 +1,8 @@
 //! From this machine to a store.
 //!
-//! A file is published only as a version that was read whole: its status is the same before and after. One that changes
-//! meanwhile ends as [`Ended::Changed`], for the caller to try again.
+//! A file is published only as a version that was read whole: its status is the same before and after, or it is a small
+//! log that only grew behind the bytes that were read. One that changes meanwhile ends as [`Ended::Changed`], for the
+//! caller to try again.
 
 use crate::budget::Buffer;
 use crate::download::{ANSWER_TIME, blocking, bug};
@@ -19,8 +20,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-/// Times a small file that grows is read again, before it counts as changing.
-const READS: u32 = 3;
 /// A store that takes less than this is as good as standing still.
 const SLOWEST_BYTES_PER_SECOND: u64 = 32 << 10;
 /// Memory taken for even the smallest file: a log may grow by so much while it waits for its turn.
@@ -42,7 +41,8 @@ pub struct Upload {
 pub enum Ended {
     /// It is stored, as the version with this status.
     Landed {
-        /// The status, the same before and after it was read.
+        /// The status, the same before and after it was read. Of a log that only grows it is the one whose bytes were
+        /// taken: what has come since shows as another version.
         stat: Stat,
         /// Wall clock before the read, nanoseconds since the epoch: what was written after it must show in the
         /// file's times, if its clock is fine enough.
@@ -141,15 +141,14 @@ impl Send {
 
     async fn to_volume(&self, place: Place, job: &Upload) -> Result<Ended, TransferError> {
         let Some((file, before)) = self.open(job).await? else { return Ok(Ended::Vanished) };
-        let still = match self.held(&file, before, job).await? {
-            Held::Still(stat) => Some(stat),
-            Held::Grows(_) => None,
-            Held::Changes => return Ok(Ended::Changed),
-        };
+        let held = self.held(&file, before, job).await?;
+        if held == Held::Changes {
+            return Ok(Ended::Changed);
+        }
         let (job, stop, progress) = (job.clone(), self.stop.clone(), Arc::clone(self.engine.progress()));
         let read_began_ns = now_ns();
         blocking(move || {
-            Ok(match copy::file(&job.path, &place, &job.key, still, true, &progress, &stop)? {
+            Ok(match copy::file(&job.path, &place, &job.key, Some(held), true, &progress, &stop)? {
                 copy::Copied::Whole { stat, .. } => Ended::Landed { stat, read_began_ns },
                 copy::Copied::Changed => Ended::Changed,
                 copy::Copied::Vanished => Ended::Vanished,
@@ -240,8 +239,8 @@ pub(crate) fn show_mapped_writes(file: &File) {
     }
 }
 
-/// The content of one version of a file: the one that held still, or any of one that grows. None when it is another by
-/// now, or has outgrown what was planned for it.
+/// The content of one version of a file: the one that held still, or what is there of one that grows. None when it is
+/// another by now, or has outgrown what was planned for it.
 fn read_whole(
     path: &Path,
     file: &File,
@@ -250,20 +249,19 @@ fn read_whole(
     held: Held,
 ) -> Result<Option<(Bytes, Stat, i64)>, TransferError> {
     let failed = |error| TransferError::disk("read", path, error);
-    let mut before = status(file).map_err(failed)?;
-    for _ in 0..READS {
-        if before.size > room || matches!(held, Held::Still(still) if !still.same_version(&before)) {
-            break;
-        }
-        let content = buffer.emptied();
-        let read_began_ns = now_ns();
-        // One byte more than there should be shows that there is more.
-        file.take(before.size + 1).read_to_end(content).map_err(failed)?;
-        let after = status(file).map_err(failed)?;
-        if after.same_version(&before) && content.len() as u64 == before.size {
-            return Ok(Some((Bytes::from_owner(buffer), after, read_began_ns)));
-        }
-        before = after;
-    }
-    Ok(None)
+    let found = status(file).map_err(failed)?;
+    let (held, most) = match held.of(&found) {
+        Some(still) if matches!(held, Held::Still(_)) => (held, still.size.saturating_add(1)),
+        // As much of a log as there is room for.
+        Some(_) if found.size <= room => (Held::Grows(found), found.size),
+        Some(seen) => (held, seen.size),
+        None => return Ok(None),
+    };
+    let content = buffer.emptied();
+    let read_began_ns = now_ns();
+    // One byte more than there should be shows that there is more.
+    file.take(most).read_to_end(content).map_err(failed)?;
+    let after = status(file).map_err(failed)?;
+    let stat = held.of(&after).filter(|stat| stat.size == content.len() as u64);
+    Ok(stat.map(|stat| (Bytes::from_owner(buffer), stat, read_began_ns)))
 }
