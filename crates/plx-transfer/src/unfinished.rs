@@ -5,7 +5,8 @@ use crate::ledger::Flight;
 use crate::remote::literal;
 use crate::{Cause, Engine, Place, Remote, TransferError};
 use futures::StreamExt;
-use futures::stream::FuturesUnordered;
+use futures::future::Either;
+use futures::stream;
 use object_store::multipart::MultipartStore;
 use object_store::path::Path;
 use plx_contract::{RelPath, Stat};
@@ -15,12 +16,15 @@ use std::time::Duration;
 
 /// How long an abort may take after everything else has ended: it must fit into the margin before SIGKILL.
 const ABORT_TIME: Duration = Duration::from_secs(2);
+/// Aborts under way at a time.
+const ABORTS: usize = 16;
 
 /// Aborts every upload of the engine's ledger that is not to be continued: `keep` is asked for its key and the version of
 /// its file. Those whose beginning was not answered are looked for at the store, and never kept.
 ///
 /// To be called between uploads of this engine, not beside one. What could not be aborted `within` that time is
-/// returned, and stays in the ledger for the next call.
+/// returned, and stays in the ledger for the next call. An abort that the store refuses for good is returned once and
+/// forgotten: its parts stay until the store's own clean-up.
 pub async fn abort_unfinished(
     engine: &Engine,
     remote: &Remote,
@@ -48,27 +52,28 @@ pub async fn abort_unfinished(
     let mut errors = Vec::new();
     let mut left: BTreeMap<u64, RelPath> = BTreeMap::new();
     {
-        let mut running = FuturesUnordered::new();
+        let mut aborts = Vec::new();
         for flight in given_up {
             left.insert(flight.number, flight.key.clone());
             let numbers = vec![flight.number];
             let (sweep, key) = (&sweep, literal(place, &prefix.join(&flight.key)));
-            running.push(futures::future::Either::Left(
-                async move { (numbers, sweep.named(key, &flight).await) },
-            ));
+            aborts.push(Either::Left(async move { (numbers, sweep.named(key, &flight).await) }));
         }
         for (rel, numbers) in nameless {
             left.extend(numbers.iter().map(|number| (*number, rel.clone())));
             let (sweep, key) = (&sweep, literal(place, &prefix.join(&rel)));
-            running.push(futures::future::Either::Right(async move {
-                (numbers, sweep.nameless(key, &rel).await)
-            }));
+            aborts.push(Either::Right(async move { (numbers, sweep.nameless(key, &rel).await) }));
         }
+        let mut running = stream::iter(aborts).buffer_unordered(ABORTS);
         let all = async {
             while let Some((numbers, result)) = running.next().await {
+                // To ask again what was refused for good would be to ask for ever. Credentials that are over are
+                // another matter: with new ones it can be aborted.
+                let is_over =
+                    result.as_ref().err().is_none_or(|error| !error.may_pass() && !error.is_for_all());
                 for number in numbers {
                     left.remove(&number);
-                    if result.is_ok() {
+                    if is_over {
                         engine.ledger.over(number);
                     }
                 }

@@ -10,7 +10,7 @@ use object_store::{ObjectStore, PutPayload};
 use plx_contract::{RelPath, Stat};
 use plx_testkit::{Content, Fault, FaultStore, Op, Snapshot, Times, Tree};
 use plx_transfer::{
-    Ended, Engine, Ledger, Patience, Remote, Settings, TransferError, Upload, abort_unfinished, upload,
+    Cause, Ended, Engine, Ledger, Patience, Remote, Settings, TransferError, Upload, abort_unfinished, upload,
 };
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -302,4 +302,43 @@ async fn a_process_that_is_killed_before_it_wrote_down_what_landed_sends_nothing
     world.store.forget_calls();
     world.lands(&world.engine(), content).await;
     assert_eq!((world.store.count(Op::Create), world.store.count(Op::PutPart)), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_abort_that_is_refused_for_good_is_named_once_and_not_made_again() {
+    let world = World::new();
+    world.file(1);
+    world.store.fail(Op::PutPart, "", Fault::Stall, Times::Nth(2));
+    world.killed_at(Op::PutPart, 2).await;
+    world.store.clear_faults();
+    world.store.fail(Op::Abort, "", Fault::status(403, "AccessDenied"), Times::Always);
+    world.file(2);
+    let errors = world.clear(&world.engine()).await;
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    assert_eq!(errors[0].cause(), Some(Cause::Denied));
+    // Neither by the next pass nor by the next process.
+    for _ in 0..2 {
+        assert!(world.clear(&world.engine()).await.is_empty());
+    }
+    assert_eq!(world.store.count(Op::Abort), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_uploads_are_aborted_a_few_at_a_time() {
+    let world = World::new();
+    let engine = world.engine();
+    let size = 9 * MIB;
+    Tree::new(1).file("big", size).write_to(&world.folder.path().join("from")).unwrap();
+    world.store.fail(Op::PutPart, "", Fault::Reset, Times::Always);
+    let jobs = (0..40).map(|number| Upload { key: rel(&format!("big-{number}")), path: world.path(), size });
+    upload(&engine, &world.remote(), jobs.collect(), &CancellationToken::new(), |_, how| {
+        assert!(matches!(how, Ended::Failed(_)), "{how:?}");
+    })
+    .await;
+    assert_eq!(world.store.open_multipart(), 40);
+    world.store.set_latency(Duration::from_millis(100));
+    world.store.forget_calls();
+    assert!(world.clear(&engine).await.is_empty());
+    assert_eq!((world.store.open_multipart(), world.store.count(Op::Abort)), (0, 40));
+    assert_eq!(world.store.max_in_flight(), 16);
 }
