@@ -6,7 +6,8 @@
 //!
 //! The file is JSON lines, appended to: an intent before an upload is asked for, its id, each part that the store has,
 //! what stood under the key before completion is asked for, and its end. A kill at any byte leaves whole lines and at most
-//! one torn one, which is cut off. Any line that is missing costs a request or a part more, never a wrong object: so
+//! one torn one, which is cut off. Any line that is missing costs a request or a part more, never a wrong object, and
+//! lines that speak of one that is missing are passed over: so
 //! nothing is synced (a kill leaves the page cache alone; after a power failure the pod and its volume are gone as well),
 //! and a disk that is full stops no upload.
 
@@ -140,7 +141,8 @@ impl Ledger {
     /// The store has begun it.
     pub(crate) fn opened(&self, number: u64, id: MultipartId) -> Option<Flight> {
         let mut held = self.held();
-        held.record(Line::Open { n: number, id });
+        let key = held.flights.get(&number).map(|flight| flight.key.to_string());
+        held.record(Line::Open { n: number, key, id });
         held.flights.get(&number).cloned()
     }
 
@@ -180,6 +182,20 @@ impl Ledger {
 }
 
 impl Flight {
+    fn new(number: u64, key: RelPath, stat: Stat, part: u64, read_began_ns: i64) -> Self {
+        Self {
+            number,
+            key,
+            stat,
+            part,
+            read_began_ns,
+            id: None,
+            parts: BTreeMap::new(),
+            completing: None,
+            doomed: false,
+        }
+    }
+
     /// True when this version of the file can be sent by going on with it.
     pub(crate) fn continues(&self, key: &RelPath, version: &Stat) -> bool {
         !self.doomed && self.id.is_some() && self.key == *key && self.stat.same_version(version)
@@ -203,44 +219,56 @@ impl Held {
         }
     }
 
+    /// A line about an upload whose intent is missing is passed over: the disk was full for a moment, and what comes
+    /// behind it is about others.
     fn replay(&mut self, line: Line) -> Result<(), String> {
-        let missing = |n: u64| format!("upload {n} was not begun");
         match line {
             Line::Intend { n, key, stat, part, began } => {
                 let key = RelPath::parse(&key).map_err(|error| error.to_string())?;
                 if part == 0 {
                     return Err("parts of nothing".to_owned());
                 }
-                self.last = self.last.max(n);
-                let flight = Flight {
-                    number: n,
-                    key,
-                    stat: lines::stat(stat),
-                    part,
-                    read_began_ns: began,
-                    id: None,
-                    parts: BTreeMap::new(),
-                    completing: None,
-                    doomed: false,
-                };
-                self.flights.insert(n, flight);
+                self.begins(Flight::new(n, key, lines::stat(stat), part, began));
             }
-            Line::Open { n, id } => self.flight(n).ok_or_else(|| missing(n))?.id = Some(id),
+            Line::Open { n, key, id } => {
+                if !self.flights.contains_key(&n)
+                    && let Some(key) = key
+                {
+                    let key = RelPath::parse(&key).map_err(|error| error.to_string())?;
+                    // Of which version nobody knows: it can be aborted, and no more.
+                    let nothing = lines::stat((0, 0, 0, 0, 0, 0));
+                    self.begins(Flight { doomed: true, ..Flight::new(n, key, nothing, 1, 0) });
+                }
+                if let Some(flight) = self.flight(n) {
+                    flight.id = Some(id);
+                }
+            }
             Line::Part { n, index, id } => {
-                let flight = self.flight(n).ok_or_else(|| missing(n))?;
-                flight.parts.insert(index, PartId { content_id: id });
+                if let Some(flight) = self.flight(n) {
+                    flight.parts.insert(index, PartId { content_id: id });
+                }
             }
             Line::Completing { n, stood } => {
-                self.flight(n).ok_or_else(|| missing(n))?.completing = Some(stood);
+                if let Some(flight) = self.flight(n) {
+                    flight.completing = Some(stood);
+                }
             }
             Line::Over { n } => {
+                self.last = self.last.max(n);
                 self.flights.remove(&n);
             }
         }
         Ok(())
     }
 
+    fn begins(&mut self, flight: Flight) {
+        self.last = self.last.max(flight.number);
+        self.flights.insert(flight.number, flight);
+    }
+
+    /// The flight of that number, which is not given to another one.
     fn flight(&mut self, number: u64) -> Option<&mut Flight> {
+        self.last = self.last.max(number);
         self.flights.get_mut(&number)
     }
 }

@@ -26,11 +26,32 @@ struct Header {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "op", rename_all = "lowercase")]
 pub(super) enum Line {
-    Intend { n: u64, key: String, stat: Numbers, part: u64, began: i64 },
-    Open { n: u64, id: String },
-    Part { n: u64, index: usize, id: String },
-    Completing { n: u64, stood: Option<String> },
-    Over { n: u64 },
+    Intend {
+        n: u64,
+        key: String,
+        stat: Numbers,
+        part: u64,
+        began: i64,
+    },
+    /// With the key, so that it can be aborted although its intent is missing.
+    Open {
+        n: u64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<String>,
+        id: String,
+    },
+    Part {
+        n: u64,
+        index: usize,
+        id: String,
+    },
+    Completing {
+        n: u64,
+        stood: Option<String>,
+    },
+    Over {
+        n: u64,
+    },
 }
 
 pub(super) fn numbers(stat: &Stat) -> Numbers {
@@ -115,7 +136,7 @@ impl Lines {
         let result = if is_idle && self.good > LONG {
             self.file.set_len(0).and_then(|()| {
                 self.good = 0;
-                self.add(&self.header.clone())
+                self.add(&[])
             })
         } else {
             text.map_or(Ok(()), |text| self.add(&text))
@@ -130,6 +151,11 @@ impl Lines {
 
     fn add(&mut self, text: &[u8]) -> io::Result<()> {
         self.file.set_len(self.good)?;
+        if self.good == 0 {
+            // It could not be written when the file was begun anew; without it nothing behind it can be read.
+            self.file.write_all(&self.header)?;
+            self.good = self.header.len() as u64;
+        }
         self.file.write_all(text)?;
         self.good += text.len() as u64;
         Ok(())
@@ -201,5 +227,11 @@ impl Lines {
     /// Has every write fail, as on a full disk.
     pub fn fill_disk(&mut self) {
         self.file = OpenOptions::new().append(true).open("/dev/full").expect("linux");
+    }
+
+    /// As when the disk was full the moment the file was begun anew.
+    pub fn lose_header(&mut self) {
+        self.file.set_len(0).expect("shrinks");
+        self.good = 0;
     }
 }

@@ -135,3 +135,48 @@ fn a_disk_that_is_full_leaves_the_memory_right() {
     assert_eq!(ledger.flights()[0].parts.len(), 1);
     assert_eq!(reopened(&path).flights()[0].parts.len(), 0);
 }
+
+#[test]
+fn a_line_that_is_missing_costs_nothing_of_what_comes_behind_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("uploads.jsonl");
+    let ledger = reopened(&path);
+    let first = begin(&ledger, "R/a", 10);
+    part(&ledger, first, 0);
+    ledger.completing(first, None);
+    let second = begin(&ledger, "R/b", 20);
+    part(&ledger, second, 0);
+    drop(ledger);
+    let whole = fs::read_to_string(&path).expect("written");
+    for missing in 1..5 {
+        let lines = whole.lines().enumerate().filter(|(at, _)| *at != missing);
+        fs::write(&path, lines.map(|(_, line)| format!("{line}\n")).collect::<String>()).expect("writes");
+        let ledger = reopened(&path);
+        let flight = ledger.find(&rel("R/b"), &version(20)).expect("in flight");
+        assert_eq!((flight.number, flight.parts.len()), (second, 1), "line {missing}");
+        let flights = ledger.flights();
+        assert_eq!(flights.len(), 2, "line {missing}");
+        // Without its intent it is known all the same, to be aborted.
+        assert_eq!((flights[0].key.as_str(), flights[0].number), ("R/a", first));
+        assert_eq!(flights[0].doomed, missing == 1);
+        assert_eq!(flights[0].id.is_some(), missing != 2);
+        assert_eq!(begin(&ledger, "R/c", 1), 3, "a number is used once");
+    }
+    // As written before the key stood in the line of the id: it is passed over.
+    let old = whole.lines().enumerate().filter(|(at, _)| *at != 1);
+    let old: String = old.map(|(_, line)| format!("{}\n", line.replace(r#","key":"R/a""#, ""))).collect();
+    fs::write(&path, old).expect("writes");
+    assert_eq!(reopened(&path).flights().iter().map(|flight| flight.number).collect::<Vec<_>>(), [second]);
+}
+
+#[test]
+fn a_header_that_could_not_be_written_is_written_with_the_next_line() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("uploads.jsonl");
+    let ledger = reopened(&path);
+    let number = begin(&ledger, "R/a", 10);
+    ledger.held().lines.as_mut().expect("a file").lose_header();
+    ledger.over(number);
+    begin(&ledger, "R/b", 20);
+    assert!(reopened(&path).find(&rel("R/b"), &version(20)).is_some());
+}
