@@ -58,6 +58,8 @@ pub(crate) struct Flight {
     pub completing: Option<Stood>,
     /// It is not to be continued.
     pub doomed: bool,
+    /// The store denied the last call about it; in this process.
+    pub denied: bool,
 }
 
 /// What stood under a key before an upload was completed: its ETag, empty when there was no object. None when that could
@@ -163,6 +165,12 @@ impl Ledger {
         }
     }
 
+    /// The store denied a call about it; true when it did so the last time as well.
+    pub(crate) fn denied(&self, number: u64) -> bool {
+        let mut held = self.held();
+        held.flights.get_mut(&number).is_some_and(|flight| std::mem::replace(&mut flight.denied, true))
+    }
+
     /// It is completed, aborted, or was never begun.
     pub(crate) fn over(&self, number: u64) {
         self.held().record(Line::Over { n: number });
@@ -193,6 +201,7 @@ impl Flight {
             parts: BTreeMap::new(),
             completing: None,
             doomed: false,
+            denied: false,
         }
     }
 
@@ -245,6 +254,7 @@ impl Held {
             }
             Line::Part { n, index, id } => {
                 if let Some(flight) = self.flight(n) {
+                    flight.denied = false;
                     flight.parts.insert(index, PartId { content_id: id });
                 }
             }

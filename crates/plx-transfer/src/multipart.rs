@@ -73,6 +73,17 @@ pub(crate) async fn put(
                 put.abort().await;
                 return Ok(Ended::Changed);
             }
+            // A store that denies for a moment, or one that calls an unknown upload so. The parts are worth another
+            // pass; after that the upload is given up, once the store takes another one.
+            Err(error) if is_continued && error.cause() == Some(Cause::Denied) => {
+                if !ledger.denied(put.flight.number) {
+                    return Err(error);
+                }
+                let Ok(fresh) = begin(send, parts, &key, &at, job, before).await else { return Err(error) };
+                tracing::debug!("{error}: the upload in flight is given up for a new one");
+                put.abort().await;
+                continued = Some(fresh);
+            }
             // The store's own clean-up was quicker, or somebody else took it away.
             Err(error) if is_continued && is_refused(&error) => {
                 tracing::debug!("{error}: the upload in flight is lost, and begun anew");
@@ -264,13 +275,18 @@ impl Put<'_> {
             })
             .await?;
         let Some(refusal) = result else { return Ok(()) };
-        let meta = self
+        let found = self
             .send
             .engine
             .attempt(&self.send.stop, &self.at, None, || async {
                 timed("look at", &self.at, 0, self.store.head(&self.key)).await
             })
-            .await?;
+            .await;
+        let meta = match found {
+            // Then the refusal is what counts: one that denies is another matter than an upload that is gone.
+            Err(error) if is_resumed && error.cause() == Some(Cause::Absent) => return Err(refusal),
+            found => found?,
+        };
         // What stood there before may have the same size: a checkpoint often has.
         let is_new = match &stood {
             Some(before) => meta.e_tag.as_ref().is_some_and(|now| now != before),

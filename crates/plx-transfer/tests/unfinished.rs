@@ -342,3 +342,50 @@ async fn many_uploads_are_aborted_a_few_at_a_time() {
     assert_eq!((world.store.open_multipart(), world.store.count(Op::Abort)), (0, 40));
     assert_eq!(world.store.max_in_flight(), 16);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_denies_for_a_moment_costs_no_part() {
+    for op in [Op::PutPart, Op::Complete] {
+        let world = World::new();
+        let (content, stop) = (world.file(1), CancellationToken::new());
+        world.store.fail(Op::PutPart, "", Fault::Stall, Times::Nth(5));
+        world.killed_at(Op::PutPart, 5).await;
+        world.store.clear_faults();
+        let engine = world.engine();
+        world.store.fail(op, "", Fault::Denied, Times::First(1));
+        let ended = world.send(&engine, &stop).await;
+        let Ended::Failed(error) = ended else { panic!("{ended:?}") };
+        assert_eq!(error.cause(), Some(Cause::Denied));
+        assert_eq!((world.store.count(Op::Abort), world.store.open_multipart()), (0, 1), "{op:?}");
+        assert!(world.clear(&engine).await.is_empty());
+        world.lands(&engine, content).await;
+        assert_eq!(world.store.count(Op::Create), 1, "{op:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upload_that_is_denied_again_is_begun_anew_where_the_store_takes_another() {
+    for takes_another in [true, false] {
+        let world = World::new();
+        let (content, stop) = (world.file(1), CancellationToken::new());
+        world.store.fail(Op::PutPart, "", Fault::Stall, Times::Nth(5));
+        world.killed_at(Op::PutPart, 5).await;
+        world.store.clear_faults();
+        let engine = world.engine();
+        world.store.fail(Op::Complete, "", Fault::Denied, Times::First(2));
+        let ended = world.send(&engine, &stop).await;
+        assert!(matches!(ended, Ended::Failed(_)), "{ended:?}");
+        assert_eq!((world.store.count(Op::Create), world.store.count(Op::Abort)), (1, 0));
+        if takes_another {
+            world.lands(&engine, content).await;
+            assert_eq!((world.store.count(Op::Create), world.store.count(Op::Abort)), (2, 1));
+        } else {
+            world.store.fail(Op::Create, "", Fault::Denied, Times::Always);
+            let ended = world.send(&engine, &stop).await;
+            assert!(matches!(ended, Ended::Failed(_)), "{ended:?}");
+            assert_eq!(world.store.count(Op::Abort), 0);
+            world.lands(&engine, content).await;
+            assert_eq!(world.store.count(Op::Create), 2, "the parts were kept");
+        }
+    }
+}
