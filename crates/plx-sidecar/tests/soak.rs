@@ -4,6 +4,7 @@
 //! pod, collects its log over TLS, tells the tracking API, and stores into a folder.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "tests")]
+#![allow(clippy::print_stdout, reason = "what was measured, for whoever asks for it")]
 
 use plx_contract::Layout;
 use plx_contract::connection::Catalog;
@@ -73,7 +74,10 @@ impl Scene {
             main_marker: None,
             grace: None,
             finish: Duration::from_secs(1800),
+            lifeless: None,
             monitor_logs: true,
+            monitor_spec: false,
+            collect_resources: Some(false),
             on_incomplete: OnIncomplete::Report,
             buffer_bytes: None,
         };

@@ -12,7 +12,7 @@ use std::path::{Component, Path, PathBuf};
 use tokio_util::sync::CancellationToken;
 
 /// Copied in one call; between two of them a stop is seen.
-const CHUNK: u64 = 32 << 20;
+pub(crate) const CHUNK: u64 = 32 << 20;
 
 /// Something in a folder.
 #[derive(Debug, Clone)]
@@ -223,6 +223,10 @@ pub(crate) fn file(
             copied += moved;
             if moved < chunk || copied == end {
                 break;
+            }
+            // The rest of it would be copied for nothing.
+            if held.of(&crate::still::glance(&from).map_err(unread)?).is_none() {
+                return Ok(Copied::Changed);
             }
         }
         if copied != stat.size {

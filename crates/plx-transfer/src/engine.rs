@@ -1,7 +1,9 @@
 //! What every transfer shares: workers, memory, pace, patience.
 
+use crate::rest::Rests;
 use crate::{Budget, Cause, Ledger, Pace, Progress, TransferError};
 use backon::BackoffBuilder;
+use plx_contract::RelPath;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -72,6 +74,8 @@ pub struct Engine {
     /// No other file or part is begun once this comes.
     pub(crate) enough: CancellationToken,
     pub(crate) ledger: Ledger,
+    rests: Arc<Rests>,
+    lets_rest: bool,
     progress: Arc<Progress>,
 }
 
@@ -87,6 +91,8 @@ impl Engine {
             parts: workers.min(Settings::PARTS),
             enough: CancellationToken::new(),
             ledger: Ledger::default(),
+            rests: Arc::default(),
+            lets_rest: false,
             progress: Arc::default(),
         }
     }
@@ -113,6 +119,24 @@ impl Engine {
     #[must_use]
     pub fn with_ledger(self, ledger: Ledger) -> Self {
         Self { ledger, ..self }
+    }
+
+    /// The same engine, for one pass of many: a large file that changed while it was sent, twice or more in a row, ends
+    /// as [`crate::Ended::Changed`] at once, for 10 s and up to 10 minutes. Without it, as at the end of a run, every file
+    /// is tried; what it remembers of them is shared.
+    #[must_use]
+    pub fn letting_rest(&self) -> Self {
+        Self { lets_rest: true, ..self.clone() }
+    }
+
+    /// True when this large file is to be left alone for now.
+    pub(crate) fn leaves_alone(&self, key: &RelPath) -> bool {
+        self.lets_rest && self.rests.rests(key)
+    }
+
+    /// Large files that change faster than they can be sent.
+    pub(crate) fn rests(&self) -> &Rests {
+        &self.rests
     }
 
     /// The uploads in flight.

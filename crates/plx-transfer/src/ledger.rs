@@ -144,7 +144,7 @@ impl Ledger {
     pub(crate) fn opened(&self, number: u64, id: MultipartId) -> Option<Flight> {
         let mut held = self.held();
         let key = held.flights.get(&number).map(|flight| flight.key.to_string());
-        held.record(Line::Open { n: number, id, key });
+        held.record(Line::Open { n: number, key, id });
         held.flights.get(&number).cloned()
     }
 
@@ -239,7 +239,7 @@ impl Held {
                 }
                 self.begins(Flight::new(n, key, lines::stat(stat), part, began));
             }
-            Line::Open { n, id, key } => {
+            Line::Open { n, key, id } => {
                 if !self.flights.contains_key(&n)
                     && let Some(key) = key
                 {

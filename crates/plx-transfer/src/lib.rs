@@ -28,6 +28,7 @@ mod plan;
 mod progress;
 mod remote;
 mod remove;
+mod rest;
 mod still;
 mod unfinished;
 mod upload;

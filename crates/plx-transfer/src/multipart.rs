@@ -2,7 +2,7 @@
 
 use crate::download::{blocking, bug};
 use crate::ledger::{Flight, Stood};
-use crate::still::look;
+use crate::still::{glance, look};
 use crate::unfinished::abort;
 use crate::upload::{Send, Upload, now_ns, time_for};
 use crate::{Budget, Cause, Ended, Remote, TransferError};
@@ -228,6 +228,7 @@ impl Put<'_> {
             index,
             start,
             length,
+            version: self.before,
             stop,
         })
     }
@@ -275,13 +276,18 @@ impl Put<'_> {
             })
             .await?;
         let Some(refusal) = result else { return Ok(()) };
-        let meta = self
+        let found = self
             .send
             .engine
             .attempt(&self.send.stop, &self.at, None, || async {
                 timed("look at", &self.at, 0, self.store.head(&self.key)).await
             })
-            .await?;
+            .await;
+        let meta = match found {
+            // Then the refusal is what counts: one that denies is another matter than an upload that is gone.
+            Err(error) if is_resumed && error.cause() == Some(Cause::Absent) => return Err(refusal),
+            found => found?,
+        };
         // What stood there before may have the same size: a checkpoint often has.
         let is_new = match &stood {
             Some(before) => meta.e_tag.as_ref().is_some_and(|now| now != before),
@@ -335,11 +341,12 @@ struct Part {
     index: usize,
     start: u64,
     length: u64,
+    version: Stat,
     stop: CancellationToken,
 }
 
 impl Part {
-    /// Reads and sends one part; none when the file is shorter than it was.
+    /// Reads and sends one part; none when the file is another version by now: the rest would be sent for nothing.
     async fn send(self) -> Result<Option<PartId>, TransferError> {
         let mut buffer = self.engine.budget.buffer(self.length).await;
         if self.stop.is_cancelled() {
@@ -347,10 +354,17 @@ impl Part {
         }
         let (file, path, start) = (Arc::clone(&self.file), self.path.clone(), self.start);
         let length = usize::try_from(self.length).unwrap_or(usize::MAX);
-        let content = blocking(move || match file.read_exact_at(buffer.of_length(length), start) {
-            Ok(()) => Ok(Some(Bytes::from_owner(buffer))),
-            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Ok(None),
-            Err(error) => Err(TransferError::disk("read", &path, error)),
+        let version = self.version;
+        let content = blocking(move || {
+            let failed = |error| TransferError::disk("read", &path, error);
+            if !glance(&file).map_err(failed)?.same_version(&version) {
+                return Ok(None);
+            }
+            match file.read_exact_at(buffer.of_length(length), start) {
+                Ok(()) => Ok(Some(Bytes::from_owner(buffer))),
+                Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Ok(None),
+                Err(error) => Err(failed(error)),
+            }
         })
         .await?;
         let Some(content) = content else { return Ok(None) };

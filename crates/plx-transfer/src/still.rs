@@ -34,6 +34,12 @@ pub(crate) fn status(mut file: &File) -> io::Result<Stat> {
     Ok(Stat::of(&file.metadata()?))
 }
 
+/// The status of an open file in between its reads, for a first difference: whatever is still inside of a write is seen
+/// at the end. Its position stays.
+pub(crate) fn glance(file: &File) -> io::Result<Stat> {
+    Ok(Stat::of(&file.metadata()?))
+}
+
 /// How a file was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Held {

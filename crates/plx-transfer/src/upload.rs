@@ -1,7 +1,8 @@
 //! From this machine to a store.
 //!
-//! A file is published only as a version that was read whole: its status is the same before and after. One that changes
-//! meanwhile ends as [`Ended::Changed`], for the caller to try again.
+//! A file is published only as a version that was read whole: its status is the same before and after, or it is a small
+//! log that only grew behind the bytes that were read. One that changes meanwhile ends as [`Ended::Changed`], for the
+//! caller to try again.
 
 use crate::budget::Buffer;
 use crate::download::{ANSWER_TIME, blocking, bug};
@@ -40,7 +41,8 @@ pub struct Upload {
 pub enum Ended {
     /// It is stored, as the version with this status.
     Landed {
-        /// The status, the same before and after it was read.
+        /// The status, the same before and after it was read. Of a log that only grows it is the one whose bytes were
+        /// taken: what has come since shows as another version.
         stat: Stat,
         /// Wall clock before the read, nanoseconds since the epoch: what was written after it must show in the
         /// file's times, if its clock is fine enough.
@@ -131,6 +133,9 @@ impl Send {
                 return Err(TransferError::Bug("a volume without its place".to_owned()));
             }
         };
+        if matches!(ended, Ended::Landed { .. } | Ended::Vanished) {
+            self.engine.rests().forget(&job.key);
+        }
         if matches!(ended, Ended::Landed { .. }) {
             self.engine.progress().finished_one();
         }
@@ -143,12 +148,22 @@ impl Send {
         if held == Held::Changes {
             return Ok(Ended::Changed);
         }
-        let (job, stop, progress) = (job.clone(), self.stop.clone(), Arc::clone(self.engine.progress()));
+        if before.size > copy::CHUNK && self.engine.leaves_alone(&job.key) {
+            return Ok(Ended::Changed);
+        }
+        let engine = self.engine.clone();
+        let (job, stop, progress) = (job.clone(), self.stop.clone(), Arc::clone(engine.progress()));
         let read_began_ns = now_ns();
         blocking(move || {
             Ok(match copy::file(&job.path, &place, &job.key, Some(held), true, &progress, &stop)? {
                 copy::Copied::Whole { stat, .. } => Ended::Landed { stat, read_began_ns },
-                copy::Copied::Changed => Ended::Changed,
+                copy::Copied::Changed => {
+                    // Of a smaller one not much is copied for nothing.
+                    if before.size > copy::CHUNK {
+                        engine.rests().changed(&job.key);
+                    }
+                    Ended::Changed
+                }
                 copy::Copied::Vanished => Ended::Vanished,
             })
         })
@@ -175,7 +190,14 @@ impl Send {
         let held = self.held(&file, before, job).await?;
         let (Held::Still(before) | Held::Grows(before)) = held else { return Ok(Ended::Changed) };
         if before.size > multipart::part_size(before.size, &self.engine.budget) {
-            return multipart::put(self, key, job, file, before).await;
+            if self.engine.leaves_alone(&job.key) {
+                return Ok(Ended::Changed);
+            }
+            let ended = multipart::put(self, key, job, file, before).await;
+            if matches!(ended, Ok(Ended::Changed)) {
+                self.engine.rests().changed(&job.key);
+            }
+            return ended;
         }
         let room = before.size.max(LEAST_ROOM);
         let buffer = self.engine.budget.buffer(room).await;

@@ -263,6 +263,54 @@ async fn a_file_that_changes_between_its_parts_is_not_published() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_file_that_changes_at_its_first_part_costs_no_part_more() {
+    let world = World::with(|settings| settings.budget = Budget::new(Budget::LEAST));
+    world.file("big", 100 * MIB);
+    world.store.set_latency(Duration::from_secs(1));
+    let (ended, ()) = tokio::join!(world.send_one("big", 100 * MIB), async {
+        world.store.called(Op::PutPart, "big", 1).await;
+        grow(&world.path("from/big"));
+    });
+    assert!(matches!(ended, Ended::Changed), "{ended:?}");
+    let parts = world.store.count(Op::PutPart);
+    assert!(parts <= 4, "{parts} of 20");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_file_that_keeps_changing_rests_until_the_end() {
+    let mut world = World::new();
+    world.file("big", 20 * MIB);
+    world.store.set_latency(Duration::from_secs(1));
+    let last = world.engine.clone();
+    world.engine = world.engine.letting_rest();
+    let changes = async |world: &World| {
+        world.store.forget_calls();
+        let (ended, ()) = tokio::join!(world.send_one("big", 20 * MIB), async {
+            world.store.called(Op::PutPart, "big", 1).await;
+            grow(&world.path("from/big"));
+        });
+        assert!(matches!(ended, Ended::Changed), "{ended:?}");
+    };
+    changes(&world).await;
+    changes(&world).await;
+    world.store.forget_calls();
+    let ended = world.send_one("big", 20 * MIB).await;
+    assert!(matches!(ended, Ended::Changed), "{ended:?}");
+    assert!(world.store.calls().is_empty(), "{:?}", world.store.calls());
+    tokio::time::advance(Duration::from_secs(10)).await;
+    changes(&world).await;
+    // The end waits for nothing.
+    world.engine = last;
+    let ended = world.send_one("big", 20 * MIB).await;
+    assert!(matches!(ended, Ended::Landed { .. }), "{ended:?}");
+    // And once it was stored all is forgotten.
+    world.engine = world.engine.letting_rest();
+    grow(&world.path("from/big"));
+    let ended = world.send_one("big", 20 * MIB).await;
+    assert!(matches!(ended, Ended::Landed { .. }), "{ended:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_file_that_shrinks_between_its_parts_is_not_published() {
     let world = World::with(|settings| settings.budget = Budget::new(Budget::LEAST));
     world.file("big", 50 * MIB);

@@ -36,9 +36,9 @@ pub(super) enum Line {
     /// With the key, so that it can be aborted although its intent is missing.
     Open {
         n: u64,
-        id: String,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         key: Option<String>,
+        id: String,
     },
     Part {
         n: u64,

@@ -30,7 +30,11 @@ pub const DIFFERENCES: &[Difference] = &[
     otherwise("sigterm", "store: outputs/last.txt is only here: \"x\"", SIGTERM),
     otherwise("pod-deleted", "exit: -9 there, 0 here", GONE),
     otherwise("rbac-forbidden", "store: outputs/a.txt is only here: \"x\"", REFUSED),
+    otherwise("rbac-forbidden", "disk: outputs/spec.json is only here", REFUSED),
+    otherwise("rbac-forbidden", "store: outputs/spec.json is only here: the spec", REFUSED),
     otherwise("broken-symlink", "store: outputs/a.txt is only here: \"x\"", LINK),
+    otherwise("broken-symlink", "store: outputs/spec.json is only here: the spec", LINK),
+    otherwise("log-line-crash", "store: outputs/spec.json is only here: the spec", SECOND),
     otherwise("log-line-crash", "store: outputs/a.txt is only here: \"x\"", SECOND),
     otherwise(
         "log-line-crash",
