@@ -60,7 +60,7 @@ async fn the_pod_is_deleted_with_10_s_while_main_writes_after_sigterm() {
         work 40; hold; while :; do busybox sleep 0.1; done";
     let mut scene = Scene::of(5, "deleted", script).await;
     scene.reports_beside();
-    let ended = scene.deleted(10).await;
+    let ended = scene.when_deleted(10).await;
     assert!(ended.outputs.contains_key("late-25"), "{:?}", ended.outputs.keys());
     // It came to its report, so nobody killed it.
     if ended.report["main"] == "time is up" {

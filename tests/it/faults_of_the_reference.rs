@@ -58,7 +58,6 @@ fn each_has_a_test_that_is_named_after_it() {
             }
         }
     }
-    println!("{tests:#?}");
     for (number, what) in (1..).zip(FAULTS) {
         assert!(tests.contains_key(&number), "no test begins with r{number}_: {what}");
     }

@@ -31,6 +31,7 @@ const COMPARISONS: u32 = 3;
 /// Once `asked` comes, time is short. Returns the last pass.
 pub async fn finish(passes: &mut Passes, asked: &CancellationToken, hard: &CancellationToken) -> PassReport {
     let (mut hopeless, mut restless, mut compared) = (0, 0, 0);
+    passes.insist();
     // What main wrote last has settled by then, and is not sent twice because its clock is coarse.
     rest(SETTLE, hard).await;
     let mut breath = BREATH;

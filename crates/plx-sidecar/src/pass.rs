@@ -47,6 +47,8 @@ pub struct Passes {
     summaries: Summaries,
     /// Time is short.
     urgent: bool,
+    /// Large files that changed faster than they could be sent are not left alone for a while.
+    insists: bool,
     /// What a look saw last, in short.
     looked: Option<u64>,
     /// What was sent again because it differed in the store.
@@ -71,6 +73,7 @@ impl Passes {
             record: Record::of(&config.layout.own_state(&config.pod)),
             summaries: Summaries::default(),
             urgent: false,
+            insists: false,
             looked: None,
             resent: HashSet::new(),
             unstorable: Vec::new(),
@@ -92,6 +95,12 @@ impl Passes {
     /// From now on time is short: what is worth most goes first.
     pub fn hurry(&mut self) {
         self.urgent = true;
+        self.insist();
+    }
+
+    /// From now on every file is tried at each pass: main is gone, and does not change it any more.
+    pub fn insist(&mut self) {
+        self.insists = true;
     }
 
     /// The same, and after each pass somebody is told of the events it saw.
@@ -172,6 +181,7 @@ impl Passes {
             report.held = Some(held);
         }
         let engine = self.engine.with_patience(patience);
+        let engine = if self.insists { engine } else { engine.letting_rest() };
         self.apply(&engine, changes, &seen, hard, &mut report).await;
         self.committed("flush the journal", |journal| journal.flush());
         (report.behind, report.behind_in_all, report.measured) = self.lag.of_this_pass(began);

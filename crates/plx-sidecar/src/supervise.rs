@@ -35,6 +35,8 @@ const ABORTS: Duration = Duration::from_secs(10);
 /// Passes without any change after SIGTERM that count as main's end, where nothing else tells.
 const QUIET_PASSES: u32 = 3;
 
+/// So long before time is up every line goes with the next pass, however few there are.
+const LAST_LINES: Duration = Duration::from_secs(4);
 /// For the API to take a warning, when there is time.
 const WARNING: Duration = Duration::from_secs(10);
 
@@ -113,6 +115,7 @@ pub async fn supervise(
     let mut ticks = config.schedule.period().map(every);
     let mut life = Life::new(config.lifeless);
     let mut terminating = false;
+    let mut asked_at = None;
     let mut quiet = 0;
     let ended = loop {
         // Each branch is cancel safe: tokens and signs keep their state, a tick that is not taken comes again.
@@ -143,15 +146,21 @@ pub async fn supervise(
             }
             Event::Terminate => {
                 terminating = true;
+                asked_at = Some(Instant::now());
                 ticks = Some(every(TERMINATING_PERIOD));
             }
             Event::Tick => {
                 // Where quiet is the sign of main's end, a part of the logs must not break it. They come at the end.
                 let part = logs.as_ref().filter(|_| !terminating || main.can_tell());
+                // What is collected only when time is up comes too late to be sent.
+                let last = asked_at.is_some_and(|asked: Instant| {
+                    let grace = *time.grace.borrow();
+                    asked.elapsed() + LAST_LINES >= grace.saturating_sub(margin(grace))
+                });
                 let report = {
                     let pass = async {
                         if let Some(logs) = part {
-                            logs.publish(false).await;
+                            logs.publish(last).await;
                         }
                         finish::pass(passes, &stop.asked, &hard).await
                     };

@@ -285,3 +285,24 @@ fn read_whole(
     let stat = held.of(&after).filter(|stat| stat.size == content.len() as u64);
     Ok(stat.map(|stat| (Bytes::from_owner(buffer), stat, read_began_ns)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Budget;
+
+    #[tokio::test]
+    async fn of_a_log_that_outgrows_its_room_the_bytes_that_were_seen_are_read() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "one\n").unwrap();
+        let opened = file.reopen().unwrap();
+        let seen = status(&opened).unwrap();
+        std::fs::write(file.path(), "one\ntwo\n").unwrap();
+        for (held, wanted) in [(Held::Grows(seen), Some("one\n")), (Held::Still(seen), None)] {
+            let buffer = Budget::for_limit(None).buffer(4).await;
+            let read = read_whole(file.path(), &opened, buffer, 4, held).unwrap();
+            let read = read.map(|(content, stat, _)| (content, stat.same_version(&seen)));
+            assert_eq!(read, wanted.map(|text| (Bytes::from_static(text.as_bytes()), true)));
+        }
+    }
+}

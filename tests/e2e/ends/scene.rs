@@ -125,7 +125,7 @@ impl Scene {
     }
 
     /// It is deleted when half of it is stored.
-    pub async fn deleted(self, grace: u32) -> Left {
+    pub async fn when_deleted(self, grace: u32) -> Left {
         let pod = Pod::start(&self.spec).await;
         self.until_half_is_stored().await;
         self.go();
@@ -229,7 +229,7 @@ impl Left {
             seconds_of(at)
         };
         let took = finished(SIDECAR) - finished(MAIN);
-        println!("{}: the sidecar ended {took} s after main", self.world.owner);
+        eprintln!("{}: the sidecar ended {took} s after main", self.world.owner);
         assert!(took <= i64::try_from(seconds).unwrap(), "{took} s: {:#?}", self.ended.logs);
     }
 
@@ -257,7 +257,7 @@ impl Left {
     pub fn has_all_but(&self, missing: usize) {
         self.has_all_outputs();
         let read = self.said.iter().take_while(|line| line.starts_with("line ")).count();
-        println!("{}: {read} of {} lines, {:?}", self.world.owner, self.lines, self.said[read..].first());
+        eprintln!("{}: {read} of {} lines, {:?}", self.world.owner, self.lines, self.said[read..].first());
         assert!(read + missing >= self.lines, "{read} of {}: {:?}", self.lines, self.said);
         let mut want = said(1..=read);
         if read < self.lines && self.report["class"] == "done" {

@@ -27,6 +27,7 @@ pub const DIFFERENCES: &[Difference] = &[
     otherwise("sync-minus-one", "store: outputs/a.txt before the end there", AT_THE_END),
     otherwise("sync-minus-one", "store: plxlogs/pod-1.jsonl before the end there", AT_THE_END),
     otherwise("sigterm", "exit: -15 there, 0 here", SIGTERM),
+    otherwise("sigterm", "api: POST runs/R/statuses: 0 there, 1 here", SIGTERM),
     otherwise("sigterm", "store: outputs/last.txt is only here: \"x\"", SIGTERM),
     otherwise("pod-deleted", "exit: -9 there, 0 here", GONE),
     otherwise("rbac-forbidden", "store: outputs/a.txt is only here: \"x\"", REFUSED),
