@@ -19,6 +19,7 @@ const SIGTERM: &str = "SIGTERM is not main's end";
 const REFUSED: &str = "an API that refuses stops nothing";
 const GONE: &str = "a pod that is gone has no main any more";
 const LINK: &str = "a link that leads nowhere costs nothing but itself";
+const BROKEN_OFF: &str = "a log that breaks off says so";
 const SECOND: &str = "a time that cannot be is no crash";
 const AGAIN: &str = "what the tracking API did not take is told again";
 
@@ -33,6 +34,15 @@ pub const DIFFERENCES: &[Difference] = &[
     otherwise("rbac-forbidden", "store: outputs/a.txt is only here: \"x\"", REFUSED),
     otherwise("rbac-forbidden", "disk: outputs/spec.json is only here", REFUSED),
     otherwise("rbac-forbidden", "store: outputs/spec.json is only here: the spec", REFUSED),
+    otherwise(
+        "phase-succeeded",
+        "store: plxlogs/pod-1.jsonl: 2024-05-06T07:08:01.100000+00:00 polyaxon-init-auth Auth context initialized.; \
+         2024-05-06T07:08:10.100000+00:00 polyaxon-main hello; 2024-05-06T07:08:11.100000+00:00 polyaxon-main world there, \
+         2024-05-06T07:08:01.100000+00:00 polyaxon-init-auth Auth context initialized.; 2024-05-06T07:08:10.100000+00:00 \
+         polyaxon-main hello; 2024-05-06T07:08:11.100000+00:00 polyaxon-main world; polyaxon-main [plx-sidecar] the log could \
+         not be read to its end: lines after this one may be missing here",
+        BROKEN_OFF,
+    ),
     otherwise("broken-symlink", "store: outputs/a.txt is only here: \"x\"", LINK),
     otherwise("broken-symlink", "store: outputs/spec.json is only here: the spec", LINK),
     otherwise("log-line-crash", "store: outputs/spec.json is only here: the spec", SECOND),

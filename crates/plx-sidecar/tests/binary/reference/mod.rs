@@ -92,7 +92,11 @@ fn readable(text: &str) -> String {
     let word = |record: &Value, key: &str| record[key].as_str().unwrap_or_default().to_owned();
     let lines: Vec<String> = records
         .filter(|record| record["value"].is_string())
-        .map(|record| ["timestamp", "container", "value"].map(|key| word(&record, key)).join(" "))
+        .map(|record| ["timestamp", "container", "value"].map(|key| word(&record, key)))
+        // What the sidecar says itself has the time of now.
+        .map(|[time, of, said]| {
+            if said.starts_with("[plx-sidecar]") { [of, said].join(" ") } else { [time, of, said].join(" ") }
+        })
         .collect();
     if text.starts_with("{\"pods\"") {
         return "the spec".to_owned();
