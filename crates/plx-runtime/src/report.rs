@@ -65,7 +65,8 @@ impl Report {
             match details.last_mut() {
                 // Of a list, the first are worth more than none.
                 Some((_, Value::Array(list))) if list.len() > 1 => {
-                    list.pop();
+                    let fits = list.len() * REPORT_LIMIT / line.len();
+                    list.truncate(fits.clamp(1, list.len() - 1));
                     continue;
                 }
                 Some(_) => {

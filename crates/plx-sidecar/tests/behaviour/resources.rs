@@ -132,7 +132,8 @@ async fn after_sigterm_a_row_does_not_break_the_quiet_that_ends_it() {
     world.stop.asked.cancel();
     let asked = tokio::time::Instant::now();
     sidecar.await.unwrap();
-    assert!(asked.elapsed().as_secs() < 6, "{:?}", asked.elapsed());
+    // Three quiet passes, and an end that waits until its last rows hold still. By the deadline it would be 26 s.
+    assert!(asked.elapsed().as_secs() < 10, "{:?}", asked.elapsed());
     assert_eq!(world.difference().await, "");
 }
 
