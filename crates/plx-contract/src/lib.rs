@@ -28,9 +28,11 @@ pub mod run;
 pub mod script;
 pub mod secrets;
 pub mod stat;
+mod version;
 
 pub use class::{Class, Classified};
 pub use env::Env;
 pub use key::RelPath;
 pub use layout::Layout;
 pub use stat::Stat;
+pub use version::ObjectVersion;

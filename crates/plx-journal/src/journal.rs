@@ -6,9 +6,9 @@ use crate::guard::Guard;
 use crate::log::{self, Found, Line, Log};
 use crate::seen::settled_at;
 use crate::walk::is_left_out;
-use plx_contract::RelPath;
-use plx_contract::Stat;
 use plx_contract::run::RunUuid;
+use plx_contract::{ObjectVersion, RelPath, Stat};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
@@ -46,6 +46,19 @@ pub(crate) struct Entry {
     pub(crate) known: Known,
     /// Device of its root when it was stored; None when that was before our time.
     pub(crate) root_dev: Option<u64>,
+    /// None when somebody else stored it.
+    pub(crate) stored: Option<Box<StoredAs>>,
+}
+
+/// As what a file was stored.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct StoredAs {
+    /// The store's name for the version.
+    #[serde(default)]
+    pub version: ObjectVersion,
+    /// True when it is not under its own key, because that one is another pod's.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub aside: bool,
 }
 
 /// What is known of the state in which a file was stored.
@@ -137,6 +150,16 @@ impl Journal {
         self.files.get(key).is_some_and(|entry| matches!(entry.known, Known::Stored { .. }))
     }
 
+    /// As what this pod stored the file; none when it did not.
+    pub fn stored_as(&self, key: &RelPath) -> Option<&StoredAs> {
+        self.files.get(key).and_then(|entry| entry.stored.as_deref())
+    }
+
+    /// How many files lie aside.
+    pub fn aside(&self) -> usize {
+        self.files.values().filter(|entry| entry.stored.as_ref().is_some_and(|stored| stored.aside)).count()
+    }
+
     /// Whether the store has a file in this state, as far as this run knows. Other runs' files are nobody's business.
     pub fn has(&self, key: &RelPath, stat: &Stat) -> bool {
         self.files.get(key).is_some_and(
@@ -150,6 +173,7 @@ impl Journal {
     /// clock just before the first byte was read: a write within the same tick as an earlier one may leave all
     /// timestamps as they are, so unless the last change was older than that when reading began, the file is put
     /// once more at the next pass. (The end of the read is not enough: the later write may have come in between.)
+    /// `stored` is what the store said of it.
     ///
     /// # Errors
     /// When the line cannot be written. The memory is right all the same.
@@ -159,6 +183,7 @@ impl Journal {
         base: &Path,
         stat: Stat,
         read_began_ns: i64,
+        stored: StoredAs,
     ) -> Result<(), JournalError> {
         let repeats = match self.files.get(key).map(|entry| entry.known) {
             Some(Known::Stored { stat: last, repeats, .. }) if last.same_version(&stat) => {
@@ -169,7 +194,8 @@ impl Journal {
         let future = stat.ctime_ns > read_began_ns;
         let settled = settled_at(&stat, read_began_ns) || (future && repeats >= MAX_REPEATS);
         let known = Known::Stored { stat, settled, repeats };
-        let entry = Entry { base: self.base(base), known, root_dev: self.device_of(key) };
+        let stored = Some(Box::new(stored));
+        let entry = Entry { base: self.base(base), known, root_dev: self.device_of(key), stored };
         let line = entry.line(key);
         self.files.insert(key.clone(), entry);
         self.append(&line)
@@ -233,14 +259,15 @@ impl Journal {
     fn replay(&mut self, line: Line) -> Result<(), String> {
         let parse = |key: &str| RelPath::parse(key).map_err(|error| error.to_string());
         match line {
-            Line::Put { key, base, stat, root, settled, repeats } => {
+            Line::Put { key, base, stat, root, settled, repeats, stored } => {
                 let known = Known::Stored { stat: log::stat(stat), settled, repeats };
-                let entry = Entry { base: self.base(&base), known, root_dev: root };
+                let stored = stored.map(Box::new);
+                let entry = Entry { base: self.base(&base), known, root_dev: root, stored };
                 self.files.insert(parse(&key)?, entry);
             }
             Line::Had { key, base, mtime_us, foreign } => {
                 let known = Known::HandedOver { mtime_us, foreign };
-                let entry = Entry { base: self.base(&base), known, root_dev: None };
+                let entry = Entry { base: self.base(&base), known, root_dev: None, stored: None };
                 self.files.insert(parse(&key)?, entry);
             }
             Line::Rm { key } => drop(self.files.remove(&parse(&key)?)),
@@ -259,7 +286,7 @@ impl Journal {
             let Some((key, base, foreign)) = place(run, raw, fs) else { continue };
             if !is_left_out(&key, false, true) {
                 let known = Known::HandedOver { mtime_us: fs.mtime_us, foreign };
-                let entry = Entry { base: self.base(&base), known, root_dev: None };
+                let entry = Entry { base: self.base(&base), known, root_dev: None, stored: None };
                 self.files.insert(key, entry);
             }
         }
@@ -300,9 +327,15 @@ impl Entry {
     fn line(&self, key: &RelPath) -> Line {
         let (key, base) = (key.to_string(), self.base.to_path_buf());
         match self.known {
-            Known::Stored { stat, settled, repeats } => {
-                Line::Put { key, base, stat: log::numbers(&stat), root: self.root_dev, settled, repeats }
-            }
+            Known::Stored { stat, settled, repeats } => Line::Put {
+                key,
+                base,
+                stat: log::numbers(&stat),
+                root: self.root_dev,
+                settled,
+                repeats,
+                stored: self.stored.as_deref().cloned(),
+            },
             Known::HandedOver { mtime_us, foreign } => Line::Had { key, base, mtime_us, foreign },
         }
     }

@@ -30,7 +30,7 @@ fn seen(files: &[(&str, Stat)]) -> Seen {
 }
 
 fn land(journal: &mut Journal, raw: &str, stat: Stat) -> Result<(), JournalError> {
-    journal.landed(&key(raw), Path::new("/ctx"), stat, 9 * SECOND)
+    journal.landed(&key(raw), Path::new("/ctx"), stat, 9 * SECOND, StoredAs::default())
 }
 
 fn stored(journal: &Journal) -> Vec<String> {
@@ -210,14 +210,18 @@ fn a_file_read_within_the_tick_of_its_change_is_put_once_more() {
     let mut journal = Journal::in_memory(None, None);
     let state = stat(1);
     for (read_began, again) in [(state.ctime_ns + 5_000_000, true), (state.ctime_ns + 25_000_000, false)] {
-        journal.landed(&key("R/a"), Path::new("/ctx"), state, read_began).expect("in memory");
+        journal
+            .landed(&key("R/a"), Path::new("/ctx"), state, read_began, StoredAs::default())
+            .expect("in memory");
         let puts = journal.plan(&seen(&[("R/a", state)])).puts;
         assert_eq!(puts.iter().any(|put| put.reason == Reason::Unsettled), again);
     }
     // Whole seconds on both times: a clock of two seconds.
     let coarse = Stat { mtime_ns: SECOND, ctime_ns: SECOND, ..state };
     for (read_began, again) in [(2 * SECOND, true), (3 * SECOND + 1, false)] {
-        journal.landed(&key("R/b"), Path::new("/ctx"), coarse, read_began).expect("in memory");
+        journal
+            .landed(&key("R/b"), Path::new("/ctx"), coarse, read_began, StoredAs::default())
+            .expect("in memory");
         let puts = journal.plan(&seen(&[("R/a", state), ("R/b", coarse)])).puts;
         assert_eq!(!puts.is_empty(), again);
     }

@@ -2,6 +2,7 @@
 
 use crate::error::JournalError;
 use crate::hand_over::replace;
+use crate::journal::StoredAs;
 use plx_contract::Stat;
 use plx_contract::layout;
 use serde::{Deserialize, Serialize};
@@ -32,7 +33,16 @@ struct Header {
 #[serde(tag = "op", rename_all = "lowercase")]
 pub(crate) enum Line {
     /// This state of the file is in the store.
-    Put { key: String, base: PathBuf, stat: Numbers, root: Option<u64>, settled: bool, repeats: u8 },
+    Put {
+        key: String,
+        base: PathBuf,
+        stat: Numbers,
+        root: Option<u64>,
+        settled: bool,
+        repeats: u8,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        stored: Option<StoredAs>,
+    },
     /// `.fs` says that it is in the store.
     Had { key: String, base: PathBuf, mtime_us: i64, foreign: bool },
     /// It is no longer in the store.

@@ -2,7 +2,7 @@
 
 use crate::clock::python_micros;
 use crate::guard::{Held, HoldReason, Now};
-use crate::journal::{Journal, Known};
+use crate::journal::{Journal, Known, StoredAs};
 use crate::seen::{RootState, Seen, settled_at};
 use crate::walk::is_left_out;
 use plx_contract::RelPath;
@@ -47,6 +47,8 @@ pub struct Put {
     pub stat: Stat,
     /// Why.
     pub reason: Reason,
+    /// As what this pod stored it before; none when it did not.
+    pub stored: Option<Box<StoredAs>>,
 }
 
 /// Why a file is put.
@@ -215,6 +217,7 @@ impl Journal {
                     base: Arc::clone(&file.base),
                     stat,
                     reason,
+                    stored: self.files.get(key).and_then(|entry| entry.stored.clone()),
                 }),
             }
         }

@@ -1,7 +1,7 @@
 //! A scan of many files, alone in its process, because it looks at the memory of all of it.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "tests")]
 
-use plx_journal::{Journal, Root, ScanRules, scan};
+use plx_journal::{Journal, Root, ScanRules, StoredAs, scan};
 use std::fs;
 
 /// Resident memory of this process, in KiB.
@@ -26,7 +26,7 @@ fn twenty_thousand_files_are_scanned_planned_and_remembered_in_little_memory() {
     let seen = scan(&[Root::of(&run)], &rules);
     let changes = journal.plan(&seen);
     for put in &changes.puts {
-        journal.landed(&put.key, &put.base, put.stat, i64::MAX).unwrap();
+        journal.landed(&put.key, &put.base, put.stat, i64::MAX, StoredAs::default()).unwrap();
     }
     journal.flush().unwrap();
     let again = journal.plan(&seen);

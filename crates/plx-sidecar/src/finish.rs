@@ -142,6 +142,16 @@ pub fn report(
         ("behind_mean", json!(tenths_of(totals.behind_mean))),
         ("deleted", json!(totals.deleted)),
     ];
+    let (aside, folder) = passes.aside();
+    let stored = match aside {
+        0 => stored,
+        _ => format!(
+            "{stored}; {aside} of them below {folder}, as another pod of the run stored files of these names"
+        ),
+    };
+    if aside > 0 {
+        details.push(("aside", json!(aside)));
+    }
     let unstored = last.waiting.len() + last.unstorable.len();
     if unstored == 0 && !out_of_time {
         if let Some(held) = &last.held {

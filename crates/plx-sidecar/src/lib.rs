@@ -15,6 +15,7 @@ pub mod intervals;
 pub mod logs;
 pub mod main_container;
 pub mod pass;
+pub mod peers;
 pub mod pod_status;
 pub mod resources;
 pub mod spec;

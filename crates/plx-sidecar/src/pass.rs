@@ -3,6 +3,7 @@
 mod lag;
 mod record;
 mod report;
+mod store;
 mod urgent;
 mod worth;
 
@@ -10,6 +11,8 @@ pub use record::RECORD;
 pub use report::{PassReport, Totals, Waiting};
 
 use crate::Config;
+use crate::peers::Peers;
+use crate::spec::Source;
 use crate::summaries::Summaries;
 use crate::unfinished;
 use lag::Lag;
@@ -18,14 +21,15 @@ use plx_journal::{
     Changes, Delete, HoldReason, Journal, JournalError, ProblemKind, Put, Root, ScanRules, Seen, scan,
 };
 use plx_transfer::{
-    Differing, Ended, Engine, Patience, Remote, TransferError, Upload, compare, make_folders, remove,
-    remove_folders, upload,
+    Differing, Engine, Patience, Present, Remote, Stored, compare, make_folders, remove_folders,
 };
 use record::Record;
 use report::is_own;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
+use store::Names;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -55,6 +59,10 @@ pub struct Passes {
     resent: HashSet<RelPath>,
     /// Files that no store can hold, as the pass before said.
     unstorable: Vec<String>,
+    /// What a comparison found in its place.
+    found: HashMap<RelPath, Present>,
+    names: Names,
+    peers: Peers,
 }
 
 impl Passes {
@@ -77,6 +85,9 @@ impl Passes {
             looked: None,
             resent: HashSet::new(),
             unstorable: Vec::new(),
+            found: HashMap::new(),
+            names: Names::of(&config.run.uuid, &config.pod),
+            peers: Peers::default(),
         }
     }
 
@@ -106,6 +117,25 @@ impl Passes {
     /// The same, and after each pass somebody is told of the events it saw.
     pub fn with_summaries(self, summaries: Summaries) -> Self {
         Self { summaries, ..self }
+    }
+
+    /// The same, and other pods of the run are seen and see this one. `source` is the cluster, where it can be asked.
+    pub fn with_peers(self, source: Option<Arc<dyn Source>>, config: &Config) -> Self {
+        let peers = Peers::start(source, config, &self.engine, &self.remote);
+        Self { peers, ..self }
+    }
+
+    /// The last of all: nothing says that this pod lives, any more.
+    pub async fn leave(&mut self) {
+        self.peers.leave().await;
+    }
+
+    /// Files that lie aside, because another pod of the run had stored one under their key; and in which folder.
+    pub fn aside(&self) -> (usize, RelPath) {
+        (
+            self.journal.aside(),
+            self.names.aside_folder(&RelPath::parse(self.run.as_str()).unwrap_or_default()),
+        )
     }
 
     /// What is known without another look.
@@ -205,14 +235,15 @@ impl Passes {
     /// how many files that are.
     pub async fn compare(&mut self, hard: &CancellationToken) -> usize {
         let (seen, _) = look(&self.layout, &self.run).await;
-        // Several pods of a run write the one file of that name, each the same list.
-        let spec = format!("{}/outputs/spec.json", self.run);
-        let same = |key: &RelPath, stat| self.journal.has(key, stat) && key.as_str() != spec;
-        let expected: BTreeMap<RelPath, u64> = seen
+        let expected: BTreeMap<RelPath, Stored> = seen
             .files
             .iter()
-            .filter(|(key, file)| same(key, &file.stat))
-            .map(|(key, file)| (key.clone(), file.stat.size))
+            .filter(|(key, file)| self.journal.has(key, &file.stat) && !self.names.is_shared(key))
+            .map(|(key, file)| {
+                let stored = self.journal.stored_as(key);
+                let version = stored.map(|stored| stored.version.clone()).unwrap_or_default();
+                (self.names.place(key, stored), Stored { size: file.stat.size, version })
+            })
             .collect();
         let engine = self.engine.with_patience(Patience::PASS);
         let mut differing = match compare(&engine, &self.remote, expected, hard).await {
@@ -223,6 +254,9 @@ impl Passes {
                 return 0;
             }
         };
+        for differing in &mut differing {
+            differing.key = self.names.file(&differing.key);
+        }
         // Whoever changes it again would do so for ever.
         let (resent, again) = (&self.resent, differing.len());
         differing.retain(|differing| !resent.contains(&differing.key));
@@ -232,18 +266,27 @@ impl Passes {
                 "{left} files that were sent again differ in the store once more: somebody else writes them as well"
             ));
         }
-        for Differing { key, found } in differing.iter().take(NAMED) {
-            let is = found.map_or_else(|| "is not there".to_owned(), |size| format!("has {size} bytes"));
+        for Differing { key, present } in differing.iter().take(NAMED) {
+            let size = seen.files.get(key).map(|file| file.stat.size);
+            let is = match present {
+                None => "is not there".to_owned(),
+                Some(present) if Some(present.size) == size => "is another version".to_owned(),
+                Some(present) => format!("has {} bytes", present.size),
+            };
             tracing::warn!("{key} was stored and {is} now; it is sent again");
         }
         if differing.len() > NAMED {
             tracing::warn!("and {} more", differing.len() - NAMED);
         }
-        for Differing { key, .. } in &differing {
-            self.committed("remember a difference", |journal| journal.removed(key));
+        let count = differing.len();
+        for Differing { key, present } in differing {
+            self.committed("remember a difference", |journal| journal.removed(&key));
             self.resent.insert(key.clone());
+            if let Some(present) = present {
+                self.found.insert(key, present);
+            }
         }
-        differing.len()
+        count
     }
 
     async fn apply(
@@ -262,8 +305,8 @@ impl Passes {
         let mut puts: Vec<Put> = Vec::with_capacity(changes.puts.len());
         for put in changes.puts {
             match is_blocked(&put.key) {
-                Some((_, error)) => {
-                    report.waiting.insert(put.key, Waiting::failed(error));
+                Some((_, waiting)) => {
+                    report.waiting.insert(put.key, waiting.clone());
                 }
                 None => puts.push(put),
             }
@@ -280,30 +323,21 @@ impl Passes {
         blocking: Vec<Delete>,
         hard: &CancellationToken,
         report: &mut PassReport,
-    ) -> Vec<(Delete, TransferError)> {
+    ) -> Vec<(Delete, Waiting)> {
         let (folders, files): (Vec<Delete>, Vec<Delete>) =
             blocking.into_iter().partition(|delete| delete.is_dir);
         let by_key: HashMap<RelPath, Delete> =
             files.into_iter().map(|delete| (delete.key.clone(), delete)).collect();
-        let mut ended = Vec::new();
-        remove(engine, &self.remote, by_key.keys().cloned().collect(), hard, |key, result| {
-            ended.push((key, result))
-        })
-        .await;
         let mut left = Vec::new();
-        for (key, result) in ended {
-            match result {
-                Ok(()) => {
-                    report.deleted += 1;
-                    self.committed("remember a delete", |journal| journal.removed(&key));
-                }
-                Err(error) => left.extend(by_key.get(&key).map(|delete| (delete.clone(), error))),
+        for (key, result) in self.remove(engine, by_key.keys().cloned().collect(), hard, report).await {
+            if let Err(waiting) = result {
+                left.extend(by_key.get(&key).map(|delete| (delete.clone(), waiting)));
             }
         }
         for folder in folders {
             match remove_folders(&self.remote, vec![folder.key.clone()]).await {
                 Ok(()) => self.committed("remember a delete", |journal| journal.dir_removed(&folder.key)),
-                Err(error) => left.push((folder, error)),
+                Err(error) => left.push((folder, Waiting::failed(&error))),
             }
         }
         left
@@ -316,105 +350,6 @@ impl Passes {
                 Ok(()) => self.committed("remember a folder", |journal| journal.dir_made(&dir, &base)),
                 Err(error) => {
                     report.waiting.insert(dir, Waiting::failed(&error));
-                }
-            }
-        }
-    }
-
-    async fn store(
-        &mut self,
-        engine: &Engine,
-        mut puts: Vec<Put>,
-        seen: &Seen,
-        hard: &CancellationToken,
-        report: &mut PassReport,
-    ) {
-        let versions = puts.iter().map(|put| (put.key.clone(), put.stat)).collect();
-        let run = RelPath::parse(self.run.as_str()).unwrap_or_default();
-        for what in unfinished::clear(engine, &self.remote, &run, &versions, hard).await {
-            self.warn_once(what);
-        }
-        let mut bases = HashMap::with_capacity(puts.len());
-        for put in &puts {
-            let known = self.journal.has_sent(&put.key) || self.resent.contains(&put.key);
-            self.lag.changed(put, known);
-            bases.insert(put.key.clone(), put.base.clone());
-        }
-        // Whatever is not reported as ended is waiting: nothing gets lost between the two lists.
-        for put in &puts {
-            let why = "its upload did not end".to_owned();
-            report.waiting.insert(put.key.clone(), Waiting::Failed { why, may_pass: true });
-        }
-        let mut uncommitted = Vec::new();
-        let (journal, before, lag) = (&mut self.journal, &self.waiting, &mut self.lag);
-        let resent = &self.resent;
-        let each = |job: Upload, ended: Ended| {
-            let waiting = match ended {
-                Ended::Landed { stat, read_began_ns } => {
-                    report.stored += 1;
-                    report.bytes += stat.size;
-                    lag.landed(&job.key);
-                    report.own += u64::from(is_own(&job.key));
-                    if journal.has_sent(&job.key) || resent.contains(&job.key) {
-                        report.again += stat.size;
-                    }
-                    if let Some(base) = bases.get(&job.key)
-                        && let Err(error) = journal.landed(&job.key, base, stat, read_began_ns)
-                    {
-                        uncommitted.push(error);
-                    }
-                    None
-                }
-                // The next scan sees that it is gone, and deletes it from the store if it was there.
-                Ended::Vanished => {
-                    report.vanished += 1;
-                    None
-                }
-                Ended::Changed => Some(Waiting::Changing),
-                // Time was up before it was tried again: what stood in the way before is what somebody wants to know.
-                Ended::Failed(TransferError::Stopped { last: None, .. }) if before.contains_key(&job.key) => {
-                    before.get(&job.key).cloned()
-                }
-                Ended::Failed(TransferError::Stopped { last: None, .. }) => Some(Waiting::Unreached),
-                Ended::Failed(error) => Some(Waiting::failed(&error)),
-            };
-            match waiting {
-                Some(waiting) => report.waiting.insert(job.key, waiting),
-                None => report.waiting.remove(&job.key),
-            };
-        };
-        if self.urgent {
-            let newer = urgent::newer(&self.layout, &self.run, seen);
-            urgent::store(engine, &self.remote, puts, newer, hard, each).await;
-        } else {
-            // Small files first: they are many, quick, and worth as much as large ones.
-            puts.sort_by_key(|put| put.stat.size);
-            upload(engine, &self.remote, jobs(puts), hard, each).await;
-        }
-        for error in uncommitted {
-            self.not_committed("remember an upload", &error);
-        }
-        self.lag.forget(|key| report.waiting.contains_key(key));
-    }
-
-    async fn delete(
-        &mut self,
-        engine: &Engine,
-        deletes: Vec<Delete>,
-        hard: &CancellationToken,
-        report: &mut PassReport,
-    ) {
-        let keys = deletes.into_iter().map(|delete| delete.key).collect();
-        let mut ended = Vec::new();
-        remove(engine, &self.remote, keys, hard, |key, result| ended.push((key, result))).await;
-        for (key, result) in ended {
-            match result {
-                Ok(()) => {
-                    report.deleted += 1;
-                    self.committed("remember a delete", |journal| journal.removed(&key));
-                }
-                Err(error) => {
-                    report.waiting.insert(key, Waiting::failed(&error));
                 }
             }
         }
@@ -506,8 +441,4 @@ async fn look(layout: &Layout, run: &RunUuid) -> (Seen, Vec<String>) {
         // A panic of the walk. An empty scan would look as if everything were gone; without roots nothing is.
         (Seen::default(), vec![format!("scan: {error}")])
     })
-}
-
-fn jobs(puts: Vec<Put>) -> Vec<Upload> {
-    puts.into_iter().map(|put| Upload { key: put.key, path: put.path, size: put.stat.size }).collect()
 }

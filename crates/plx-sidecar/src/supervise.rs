@@ -9,17 +9,19 @@ use crate::logs::Logs;
 use crate::main_container::{Gone, MainContainer, Marker, Process, Signs};
 use crate::pass::{PassReport, Passes};
 use crate::pod_status::PodStatus;
+use crate::spec::Source;
 use crate::summaries::{LAST_DELIVERY, Summaries};
 use crate::{Config, DEFAULT_GRACE, SidecarError, finish, unfinished};
 use plx_contract::Class;
 use plx_contract::env::SharedEnv;
 use plx_journal::{FsFile, Journal};
+use plx_kube::Cluster;
 use plx_runtime::{DiskFiles, Report, Stop, memory_limit};
 use plx_store::{Bucket, Opened};
 use plx_transfer::{Budget, Engine, Patience, Remote, Settings};
 use serde_json::json;
 use std::future;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -80,7 +82,9 @@ pub async fn run(config: Config, env: &impl SharedEnv, stop: Stop) -> Result<Rep
     }
     tracing::info!("run {} of pod {} to {remote}/{}", config.run.uuid, config.pod, config.run.uuid);
     let summaries = Summaries::start(&config, env, &DiskFiles);
-    let mut passes = passes(&config, remote).with_summaries(summaries);
+    let cluster = Cluster::of_this_pod(env, DiskFiles).ok();
+    let cluster = cluster.map(|cluster| Arc::new(cluster) as Arc<dyn Source>);
+    let mut passes = passes(&config, remote).with_summaries(summaries).with_peers(cluster, &config);
     let logs = if config.monitor_logs { Logs::follow(&config, env) } else { None };
     let beside = Beside::start(&config, env, &stop);
     Ok(supervise(&config, &mut passes, signs, logs, beside, grace, stop).await)
@@ -212,6 +216,10 @@ pub async fn supervise(
         None => passes.summaries().finish(LAST_DELIVERY, &hard).await,
         Some(moment) => passes.summaries().finish(moment, &CancellationToken::new()).await,
     };
+    // Nothing of this pod is stored after this.
+    if time.step(1, passes.leave()).await.is_none() {
+        tracing::debug!("no time to take away the pod's mark in the store");
+    }
     let is_settled = last.as_ref().is_some_and(PassReport::is_settled);
     let out_of_time = ended == Ended::OutOfTime || (hard.is_cancelled() && !is_settled);
     let mut report = finish::report(passes, last.as_ref(), config.on_incomplete, out_of_time);

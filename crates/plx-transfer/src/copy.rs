@@ -2,7 +2,7 @@
 
 use crate::place::Place;
 use crate::still::Held;
-use crate::{Progress, TransferError};
+use crate::{Present, Progress, TransferError};
 use plx_contract::layout::TEMP_PREFIX;
 use plx_contract::{RelPath, Stat};
 use std::fs::{File, Permissions};
@@ -166,7 +166,7 @@ fn stays_within(root: &Path, link: &Path, to: &Path) -> bool {
 /// What a copy did.
 pub(crate) enum Copied {
     /// The whole of one version.
-    Whole { stat: Stat, bytes: u64 },
+    Whole { stat: Stat, bytes: u64, present: Present },
     /// The file changed in the meantime; nothing was published.
     Changed,
     /// The file is not there any more.
@@ -241,8 +241,10 @@ pub(crate) fn file(
         // On NFS a write error may come only now; before the rename it is still harmless.
         temp.file().sync_all().map_err(written)?;
     }
+    // A new name changes neither size nor time of modification.
+    let present = Present::on_volume(&temp.file().metadata().map_err(written)?);
     temp.publish()?;
-    Ok(Copied::Whole { stat, bytes: stat.size })
+    Ok(Copied::Whole { stat, bytes: stat.size, present })
 }
 
 #[cfg(test)]
@@ -303,7 +305,7 @@ mod tests {
         let seen = seen_of("one\n");
         std::fs::write(&source, "one\ntwo\n").unwrap();
         assert!(matches!(copied(Held::Still(seen)), Copied::Changed), "it is not still");
-        let Copied::Whole { stat, bytes } = copied(Held::Grows(seen)) else { panic!("it only grew") };
+        let Copied::Whole { stat, bytes, .. } = copied(Held::Grows(seen)) else { panic!("it only grew") };
         assert!(stat.same_version(&seen), "what came behind it must show as another version");
         assert_eq!((bytes, std::fs::read_to_string(to.join("log")).unwrap().as_str()), (4, "one\n"));
         let seen = seen_of("one\ntwo\nthree\n");

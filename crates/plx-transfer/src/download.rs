@@ -66,7 +66,11 @@ async fn prepare(plan: &Plan, target: &Path) -> Result<Place, TransferError> {
         .iter()
         .map(|item| {
             let held = item.held.as_ref()?;
-            Some(held.iter().map(|entry| (item.want.to.join(&entry.below), entry.size)).collect::<Vec<_>>())
+            Some(
+                held.iter()
+                    .map(|entry| (item.want.to.join(&entry.below), entry.found.size))
+                    .collect::<Vec<_>>(),
+            )
         })
         .collect::<Option<Vec<_>>>()
         .map(|lists| lists.concat());
@@ -170,12 +174,12 @@ impl Fetch {
                 };
                 let objects =
                     entries.filter(move |entry| std::future::ready(wanted(entry))).map(move |entry| {
-                        let Entry { below, size, e_tag } = entry?;
+                        let Entry { below, found } = entry?;
                         Ok(Work::Object {
                             from: want.from.join(&below),
                             to: want.to.join(&below),
-                            size,
-                            e_tag,
+                            size: found.size,
+                            e_tag: found.version.e_tag.map(String::from),
                         })
                     });
                 stream::iter(folder).chain(objects).boxed()

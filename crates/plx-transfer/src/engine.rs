@@ -6,7 +6,7 @@ use backon::BackoffBuilder;
 use plx_contract::RelPath;
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -75,6 +75,7 @@ pub struct Engine {
     pub(crate) enough: CancellationToken,
     pub(crate) ledger: Ledger,
     rests: Arc<Rests>,
+    refuses_conditions: Arc<AtomicBool>,
     lets_rest: bool,
     progress: Arc<Progress>,
 }
@@ -92,6 +93,7 @@ impl Engine {
             enough: CancellationToken::new(),
             ledger: Ledger::default(),
             rests: Arc::default(),
+            refuses_conditions: Arc::default(),
             lets_rest: false,
             progress: Arc::default(),
         }
@@ -137,6 +139,18 @@ impl Engine {
     /// Large files that change faster than they can be sent.
     pub(crate) fn rests(&self) -> &Rests {
         &self.rests
+    }
+
+    /// True once the store has refused to write on a condition.
+    pub(crate) fn conditions_are_refused(&self) -> bool {
+        self.refuses_conditions.load(Ordering::Relaxed)
+    }
+
+    /// From now on somebody looks before a write.
+    pub(crate) fn refuses_conditions(&self) {
+        if !self.refuses_conditions.swap(true, Ordering::Relaxed) {
+            tracing::debug!("the store does not write on conditions: what stands there is looked at first");
+        }
     }
 
     /// The uploads in flight.

@@ -1,16 +1,17 @@
 //! Large uploads in parts. Every upload that is begun is completed, aborted, or kept in the ledger for later.
 
 use crate::download::{blocking, bug};
-use crate::ledger::{Flight, Stood};
+use crate::guarded::Wrote;
+use crate::ledger::Flight;
 use crate::still::{glance, look};
 use crate::unfinished::abort;
 use crate::upload::{Send, Upload, now_ns, time_for};
-use crate::{Budget, Cause, Ended, Remote, TransferError};
+use crate::{Budget, Cause, Ended, Expected, Present, Remote, TransferError};
 use bytes::Bytes;
 use object_store::multipart::{MultipartStore, PartId};
 use object_store::path::Path;
 use object_store::{MultipartId, ObjectStore, ObjectStoreExt, PutPayload};
-use plx_contract::Stat;
+use plx_contract::{ObjectVersion, Stat};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
@@ -44,6 +45,15 @@ pub(crate) async fn put(
     let ledger = &send.engine.ledger;
     let at = send.remote.at(&job.key);
     let mut continued = ledger.find(&job.key, &before);
+    // Gigabytes should not be sent for nothing; it is looked at once more before they are published.
+    if job.expected != Expected::Anything && continued.is_none() {
+        let found = crate::look(&send.engine, &send.remote, &job.key, &send.stop).await;
+        match found {
+            Ok(Some(found)) if !job.expected.allows(Some(&found)) => return Ok(Ended::Other(found)),
+            Err(error) if error.cause() != Some(Cause::Denied) => return Err(error),
+            _ => {}
+        }
+    }
     loop {
         let is_continued = continued.is_some();
         let flight = match continued.take() {
@@ -62,6 +72,10 @@ pub(crate) async fn put(
             before,
         };
         match put.all().await {
+            Ok(Some(Ended::Other(found))) => {
+                put.abort().await;
+                return Ok(Ended::Other(found));
+            }
             Ok(Some(ended)) => {
                 // With a ledger it is over once the caller has been told: `upload` says so.
                 if !ledger.keeps() {
@@ -136,6 +150,13 @@ fn is_refused(error: &TransferError) -> bool {
     matches!(error.cause(), Some(Cause::Absent | Cause::Refused | Cause::Denied))
 }
 
+/// What became of the wish to publish the parts.
+enum Completed {
+    Stored(ObjectVersion),
+    /// The store knows no such upload, any more or at all.
+    Refused(TransferError),
+}
+
 struct Put<'a> {
     send: &'a Send,
     store: &'a Arc<dyn ObjectStore>,
@@ -157,8 +178,10 @@ impl Put<'_> {
         if !after.same_version(&self.before) {
             return Ok(None);
         }
-        self.complete(parts).await?;
-        Ok(Some(Ended::Landed { stat: self.before, read_began_ns }))
+        Ok(Some(match self.complete(parts).await? {
+            Wrote::Stored(version) => Ended::Landed { stat: self.before, read_began_ns, version },
+            Wrote::Other(found) => Ended::Other(found),
+        }))
     }
 
     async fn send_parts(&self) -> Result<Option<Vec<PartId>>, TransferError> {
@@ -233,7 +256,7 @@ impl Put<'_> {
         })
     }
 
-    async fn complete(&self, parts: Vec<PartId>) -> Result<(), TransferError> {
+    async fn complete(&self, parts: Vec<PartId>) -> Result<Wrote, TransferError> {
         let ledger = &self.send.engine.ledger;
         let id = self.id()?;
         let resumed = self.flight.completing.clone();
@@ -241,12 +264,21 @@ impl Put<'_> {
         let stood = match resumed {
             Some(stood) => stood,
             None if ledger.keeps() => {
-                let stood = tokio::select! {
-                    stood = self.stands() => stood,
+                let found = tokio::select! {
+                    found = self.stands() => found,
                     () = self.send.stop.cancelled() => {
                         return Err(TransferError::Stopped { at: self.at.clone(), last: None });
                     }
                 };
+                if let Some(Some(found)) = &found
+                    && !self.job.expected.allows(Some(found))
+                {
+                    return Ok(Wrote::Other(found.clone()));
+                }
+                let stood = found.and_then(|found| match found {
+                    Some(found) => found.version.e_tag.map(String::from),
+                    None => Some(String::new()),
+                });
                 ledger.completing(self.flight.number, stood.clone());
                 stood
             }
@@ -262,20 +294,23 @@ impl Put<'_> {
                 let doing = "complete the upload of";
                 let call = self.parts.complete_multipart(&self.key, id, parts.clone());
                 match timed(doing, &self.at, 0, call).await {
-                    Ok(_) => Ok(None),
+                    Ok(put) => Ok(Completed::Stored(ObjectVersion::new(put.e_tag, put.version))),
                     Err(error) => {
                         let is_gone =
                             error.cause() == Some(Cause::Absent) || is_resumed && is_refused(&error);
                         let was_in_doubt = in_doubt.swap(true, Ordering::Relaxed);
                         if is_gone && was_in_doubt {
-                            return Ok(Some(error));
+                            return Ok(Completed::Refused(error));
                         }
                         Err(error)
                     }
                 }
             })
             .await?;
-        let Some(refusal) = result else { return Ok(()) };
+        let refusal = match result {
+            Completed::Stored(version) => return Ok(Wrote::Stored(version)),
+            Completed::Refused(refusal) => refusal,
+        };
         let found = self
             .send
             .engine
@@ -294,7 +329,7 @@ impl Put<'_> {
             None => !is_resumed,
         };
         match (meta.size == self.before.size && is_new, is_resumed) {
-            (true, _) => Ok(()),
+            (true, _) => Ok(Wrote::Stored(Present::from(meta).version)),
             (false, true) => Err(refusal),
             (false, false) => {
                 let why = "the store lost the upload";
@@ -305,10 +340,10 @@ impl Put<'_> {
 
     /// What stands under the key now. Not to know costs no more than the same bytes again, and only after a kill in the
     /// one moment: so it is asked once.
-    async fn stands(&self) -> Stood {
+    async fn stands(&self) -> Option<Option<Present>> {
         match timed("look at", &self.at, 0, self.store.head(&self.key)).await {
-            Ok(meta) => meta.e_tag,
-            Err(error) if error.cause() == Some(Cause::Absent) => Some(String::new()),
+            Ok(meta) => Some(Some(meta.into())),
+            Err(error) if error.cause() == Some(Cause::Absent) => Some(None),
             Err(_) => None,
         }
     }

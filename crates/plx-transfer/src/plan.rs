@@ -1,7 +1,7 @@
 //! What is there, and how much of it: no side effects, so that a dry run is the first half of a run.
 
 use crate::remote::literal;
-use crate::{Cause, Engine, Remote, TransferError, copy};
+use crate::{Cause, Engine, Present, Remote, TransferError, copy};
 use futures::stream::{self, BoxStream, StreamExt};
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 use plx_contract::RelPath;
@@ -39,8 +39,7 @@ pub struct Want {
 pub(crate) struct Entry {
     /// Below the want's `from`; the root for a single object, and in a listing for the folder's own marker.
     pub below: RelPath,
-    pub size: u64,
-    pub e_tag: Option<String>,
+    pub found: Present,
 }
 
 /// What a want turned out to be.
@@ -128,8 +127,8 @@ async fn look_in_bucket(
         match found {
             Some(meta) => {
                 want.kind = WantKind::File;
-                let entry = Entry { below: RelPath::root(), size: meta.size, e_tag: meta.e_tag };
-                return Ok(Item { want, objects: 1, bytes: entry.size, held: Some(vec![entry]) });
+                let entry = Entry { below: RelPath::root(), found: Present::from(meta) };
+                return Ok(Item { want, objects: 1, bytes: entry.found.size, held: Some(vec![entry]) });
             }
             None if want.kind == WantKind::File => {
                 // HEAD has no words: only a listing tells a missing bucket from a missing object.
@@ -152,7 +151,7 @@ async fn look_in_bucket(
             continue;
         }
         item.objects += 1;
-        item.bytes += entry.size;
+        item.bytes += entry.found.size;
         if let Some(kept) = &mut item.held {
             if held.fetch_add(1, Ordering::Relaxed) < HELD {
                 kept.push(entry);
@@ -245,7 +244,7 @@ impl Listing {
         let key = meta.location.as_ref();
         let below = key.strip_prefix(self.under.as_ref()).unwrap_or(key);
         let below = RelPath::parse(below).map_err(|error| TransferError::unsafe_key(&self.place, &error))?;
-        Ok(Some(Entry { below, size: meta.size, e_tag: meta.e_tag }))
+        Ok(Some(Entry { below, found: Present::from(meta) }))
     }
 
     async fn next_meta(&mut self) -> Result<Option<ObjectMeta>, TransferError> {

@@ -6,12 +6,13 @@
 
 use crate::budget::Buffer;
 use crate::download::{ANSWER_TIME, blocking, bug};
+use crate::guarded::{self, Wrote};
 use crate::remote::literal;
 use crate::still::{Held, hold_still, status};
-use crate::{Engine, Place, Remote, TransferError, copy, multipart};
+use crate::{Engine, Expected, Place, Present, Remote, TransferError, copy, multipart};
 use bytes::Bytes;
-use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
-use plx_contract::{RelPath, Stat};
+use object_store::ObjectStore;
+use plx_contract::{ObjectVersion, RelPath, Stat};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -34,6 +35,8 @@ pub struct Upload {
     pub path: PathBuf,
     /// Its size when it was planned: small files go first.
     pub size: u64,
+    /// What it may replace.
+    pub expected: Expected,
 }
 
 /// How one file's upload ended.
@@ -47,7 +50,11 @@ pub enum Ended {
         /// Wall clock before the read, nanoseconds since the epoch: what was written after it must show in the
         /// file's times, if its clock is fine enough.
         read_began_ns: i64,
+        /// The store's name for it.
+        version: ObjectVersion,
     },
+    /// Something else stands there than was expected; nothing was written.
+    Other(Present),
     /// It changed while it was read; nothing was published.
     Changed,
     /// It is not there any more.
@@ -155,8 +162,16 @@ impl Send {
         let (job, stop, progress) = (job.clone(), self.stop.clone(), Arc::clone(engine.progress()));
         let read_began_ns = now_ns();
         blocking(move || {
+            if job.expected != Expected::Anything
+                && let Some(found) = Present::at_path(&job.key.beneath(place.path()))?
+                && !job.expected.allows(Some(&found))
+            {
+                return Ok(Ended::Other(found));
+            }
             Ok(match copy::file(&job.path, &place, &job.key, Some(held), true, &progress, &stop)? {
-                copy::Copied::Whole { stat, .. } => Ended::Landed { stat, read_began_ns },
+                copy::Copied::Whole { stat, present, .. } => {
+                    Ended::Landed { stat, read_began_ns, version: present.version }
+                }
                 copy::Copied::Changed => {
                     // Of a smaller one not much is copied for nothing.
                     if before.size > copy::CHUNK {
@@ -207,18 +222,13 @@ impl Send {
         else {
             return Ok(Ended::Changed);
         };
-        let at = self.remote.at(&job.key);
-        let payload = PutPayload::from_bytes(content);
-        self.engine
-            .attempt(&self.stop, &at, None, || async {
-                tokio::time::timeout(time_for(stat.size), store.put(&key, payload.clone()))
-                    .await
-                    .map_err(|_| TransferError::passing("put", &at, "no answer in time"))?
-                    .map_err(|error| TransferError::store("put", &at, &error))
-            })
-            .await?;
-        self.engine.progress().moved(stat.size);
-        Ok(Ended::Landed { stat, read_began_ns })
+        match guarded::put(self, store, &key, job, content).await? {
+            Wrote::Stored(version) => {
+                self.engine.progress().moved(stat.size);
+                Ok(Ended::Landed { stat, read_began_ns, version })
+            }
+            Wrote::Other(found) => Ok(Ended::Other(found)),
+        }
     }
 }
 

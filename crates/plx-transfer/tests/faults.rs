@@ -8,8 +8,8 @@ use plx_contract::layout::TEMP_PREFIX;
 use plx_contract::{Class, Classified, RelPath};
 use plx_testkit::{Content, Fault, FaultStore, Op, Snapshot, Times, Tree};
 use plx_transfer::{
-    Budget, Cause, Ended, Engine, Outcome, Patience, Remote, Settings, TransferError, Upload, Want, WantKind,
-    download, plan, remove, upload,
+    Budget, Cause, Ended, Engine, Expected, Outcome, Patience, Remote, Settings, TransferError, Upload, Want,
+    WantKind, download, plan, remove, upload,
 };
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -61,7 +61,7 @@ impl World {
     }
 
     fn job(&self, name: &str, size: u64) -> Upload {
-        Upload { key: rel(name), path: self.path("from").join(name), size }
+        Upload { key: rel(name), path: self.path("from").join(name), size, expected: Expected::Anything }
     }
 
     async fn send(&self, jobs: Vec<Upload>) -> Vec<(Upload, Ended)> {
@@ -327,7 +327,12 @@ async fn a_file_that_shrinks_between_its_parts_is_not_published() {
 async fn a_small_file_that_never_holds_still_is_not_published() {
     let world = World::new();
     // Its status says no bytes, and every read finds some.
-    let job = Upload { key: rel("stat"), path: PathBuf::from("/proc/self/stat"), size: 0 };
+    let job = Upload {
+        key: rel("stat"),
+        path: PathBuf::from("/proc/self/stat"),
+        size: 0,
+        expected: Expected::Anything,
+    };
     let ended = world.send(vec![job]).await;
     assert!(matches!(ended[0].1, Ended::Changed), "{ended:?}");
     assert_eq!(world.store.count(Op::Put), 0);

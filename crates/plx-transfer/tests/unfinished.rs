@@ -10,7 +10,8 @@ use object_store::{ObjectStore, PutPayload};
 use plx_contract::{RelPath, Stat};
 use plx_testkit::{Content, Fault, FaultStore, Op, Snapshot, Times, Tree};
 use plx_transfer::{
-    Cause, Ended, Engine, Ledger, Patience, Remote, Settings, TransferError, Upload, abort_unfinished, upload,
+    Cause, Ended, Engine, Expected, Ledger, Patience, Remote, Settings, TransferError, Upload,
+    abort_unfinished, upload,
 };
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -70,7 +71,7 @@ impl World {
 
     async fn send(&self, engine: &Engine, stop: &CancellationToken) -> Ended {
         let mut ended = Vec::new();
-        let job = Upload { key: rel("big"), path: self.path(), size: SIZE };
+        let job = Upload { key: rel("big"), path: self.path(), size: SIZE, expected: Expected::Anything };
         upload(engine, &self.remote(), vec![job], stop, |_, how| ended.push(how)).await;
         ended.remove(0)
     }
@@ -293,7 +294,7 @@ async fn an_abort_that_fails_is_named_and_made_again_by_the_next_process() {
 async fn a_process_that_is_killed_before_it_wrote_down_what_landed_sends_nothing_again() {
     let world = World::new();
     let (content, engine, stop) = (world.file(1), world.engine(), CancellationToken::new());
-    let job = Upload { key: rel("big"), path: world.path(), size: SIZE };
+    let job = Upload { key: rel("big"), path: world.path(), size: SIZE, expected: Expected::Anything };
     let remote = world.remote();
     let told = std::panic::AssertUnwindSafe(upload(&engine, &remote, vec![job], &stop, |_, how| {
         panic!("as if it were killed here: {how:?}")
@@ -330,7 +331,12 @@ async fn many_uploads_are_aborted_a_few_at_a_time() {
     let size = 9 * MIB;
     Tree::new(1).file("big", size).write_to(&world.folder.path().join("from")).unwrap();
     world.store.fail(Op::PutPart, "", Fault::Reset, Times::Always);
-    let jobs = (0..40).map(|number| Upload { key: rel(&format!("big-{number}")), path: world.path(), size });
+    let jobs = (0..40).map(|number| Upload {
+        key: rel(&format!("big-{number}")),
+        path: world.path(),
+        size,
+        expected: Expected::Anything,
+    });
     upload(&engine, &world.remote(), jobs.collect(), &CancellationToken::new(), |_, how| {
         assert!(matches!(how, Ended::Failed(_)), "{how:?}");
     })

@@ -4,7 +4,7 @@
 use crate::tree::{RUN, Tree, key, later, now_ns};
 use filetime::FileTime;
 use plx_contract::RelPath;
-use plx_journal::{Changes, Journal, Put, Seen, Stat};
+use plx_journal::{Changes, Journal, Put, Seen, Stat, StoredAs};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -179,7 +179,7 @@ impl World {
         }
         if before == coarse(Stat::of(&file.metadata().unwrap())) {
             self.store.put(&put.key, bytes);
-            self.journal.landed(&put.key, &put.base, before, read_began).unwrap();
+            self.journal.landed(&put.key, &put.base, before, read_began, StoredAs::default()).unwrap();
         }
     }
 

@@ -3,7 +3,7 @@
 use filetime::FileTime;
 use plx_contract::RelPath;
 use plx_contract::run::RunUuid;
-use plx_journal::{Changes, Delete, Journal, Root, ScanRules, Seen, Stat, scan};
+use plx_journal::{Changes, Delete, Journal, Root, ScanRules, Seen, Stat, StoredAs, scan};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -118,7 +118,7 @@ pub fn commit(journal: &mut Journal, changes: &Changes) {
     }
     for put in &changes.puts {
         let stat = Stat::of(&fs::metadata(&put.path).unwrap());
-        journal.landed(&put.key, &put.base, stat, later()).unwrap();
+        journal.landed(&put.key, &put.base, stat, later(), StoredAs::default()).unwrap();
     }
     for key in &changes.dir_deletes {
         journal.dir_removed(key).unwrap();

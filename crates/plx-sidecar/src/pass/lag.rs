@@ -67,7 +67,7 @@ mod tests {
         let ctime_ns = i64::try_from(then.duration_since(UNIX_EPOCH).unwrap().as_nanos()).unwrap();
         let stat = Stat { dev: 1, ino: 1, size: 1, mtime_ns: 0, ctime_ns, mode: 0o100_644 };
         let key = RelPath::parse("R/log").unwrap();
-        Put { key, path: "/x".into(), base: Arc::from(Path::new("/")), stat, reason }
+        Put { key, path: "/x".into(), base: Arc::from(Path::new("/")), stat, reason, stored: None }
     }
 
     #[test]

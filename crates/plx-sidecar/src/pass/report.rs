@@ -29,6 +29,11 @@ impl Waiting {
         Self::Failed { why: plx_runtime::Failure::from(error.clone()).message, may_pass: error.may_pass() }
     }
 
+    /// Something that may be otherwise at the next pass.
+    pub(super) fn other(why: impl Into<String>) -> Self {
+        Self::Failed { why: why.into(), may_pass: true }
+    }
+
     /// The reason as text.
     pub fn why(&self) -> &str {
         match self {

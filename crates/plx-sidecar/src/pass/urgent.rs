@@ -2,8 +2,8 @@
 //!
 //! All at once, a slow store would have a little of everything and nothing whole when the kill comes.
 
+use super::look;
 use super::worth::ByWorth;
-use super::{jobs, look};
 use plx_contract::{Layout, run::RunUuid};
 use plx_journal::{Put, Seen};
 use plx_transfer::{Ended, Engine, Remote, Upload, upload};
@@ -25,6 +25,7 @@ pub(super) async fn store(
     engine: &Engine,
     remote: &Remote,
     puts: Vec<Put>,
+    job: impl Fn(&Put) -> Upload,
     newer: impl Future<Output = ()>,
     hard: &CancellationToken,
     mut each: impl FnMut(Upload, Ended),
@@ -33,8 +34,9 @@ pub(super) async fn store(
     let (told, mut ended) = mpsc::unbounded_channel();
     let send = |engine: Engine, puts: Vec<Put>| {
         let told = told.clone();
+        let jobs = puts.iter().map(&job).collect();
         // Whoever listens does so for longer than anybody sends.
-        async move { upload(&engine, remote, jobs(puts), hard, |job, how| drop(told.send((job, how)))).await }
+        async move { upload(&engine, remote, jobs, hard, |job, how| drop(told.send((job, how)))).await }
     };
     let (first_ended, newest_ended, enough) =
         (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());

@@ -75,6 +75,7 @@ mod tests {
             base: Arc::from(Path::new("/")),
             stat,
             reason: plx_journal::Reason::New,
+            stored: None,
         }
     }
 

@@ -12,6 +12,7 @@ mod hand_over;
 mod log;
 mod passes;
 mod pod_status;
+mod replicas;
 mod resources;
 mod schedule;
 mod spec;

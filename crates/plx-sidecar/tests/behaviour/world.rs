@@ -44,6 +44,10 @@ pub struct World {
     pub api: Option<Arc<dyn Lineage>>,
     /// Who knows the spec of the run's pods.
     pub source: Option<Arc<dyn Source>>,
+    /// Who knows which pods the run has.
+    pub cluster: Option<Arc<dyn Source>>,
+    /// Whether other pods of the run are looked for.
+    pub sees_others: bool,
     /// What looks at main, for the next sidecar.
     pub meter: Mutex<Option<Box<dyn Meter>>>,
 }
@@ -86,7 +90,8 @@ impl World {
         fs::create_dir_all(config.layout.run(&config.run.uuid)).unwrap();
         let (store, stop, main) = (FaultStore::new(), Stop::new(), CancellationToken::new());
         let (api, source, meter) = (None, None, Mutex::default());
-        Self { folder, left, store, config, stop, main, api, source, meter }
+        let (cluster, sees_others) = (None, false);
+        Self { folder, left, store, config, stop, main, api, source, cluster, sees_others, meter }
     }
 
     /// A path below the artifacts root.
@@ -131,7 +136,8 @@ impl World {
         let prefix = RelPath::parse("base").unwrap();
         let passes = supervise::passes(&self.config, Remote::bucket(store, parts, prefix, "s3://fault"));
         let told = self.api.clone().map(|api| Summaries::telling(api, &self.config));
-        passes.with_summaries(told.unwrap_or_default())
+        let passes = passes.with_summaries(told.unwrap_or_default());
+        if self.sees_others { passes.with_peers(self.cluster.clone(), &self.config) } else { passes }
     }
 
     /// Starts a sidecar that is told when main is gone.

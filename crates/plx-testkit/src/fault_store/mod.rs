@@ -13,9 +13,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::TryStreamExt as _;
 use object_store::memory::InMemory;
 use object_store::path::Path;
-use object_store::{Error, MultipartId, ObjectStoreExt as _, Result};
+use object_store::{Error, MultipartId, ObjectStore as _, ObjectStoreExt as _, Result};
 use tokio::sync::watch;
 
 pub use self::rules::{Fault, Op};
@@ -43,6 +44,7 @@ struct State {
     min_part: u64,
     uploads: HashMap<MultipartId, Upload>,
     next_part: u64,
+    no_conditions: Option<Fault>,
 }
 
 /// An upload that is open: its key, and size and id of its parts.
@@ -141,6 +143,19 @@ impl FaultStore {
     pub async fn insert(&self, key: &str, content: impl Into<Bytes>) {
         let key = Path::parse(key).expect("a test names a valid key");
         self.memory.put(&key, content.into().into()).await.expect("memory takes every object");
+    }
+
+    /// All keys, in order, past all rules and counts.
+    pub async fn keys(&self) -> Vec<String> {
+        let metas: Vec<_> = self.memory.list(None).try_collect().await.expect("memory lists");
+        let mut keys: Vec<String> = metas.into_iter().map(|meta| meta.location.to_string()).collect();
+        keys.sort();
+        keys
+    }
+
+    /// From now on puts with a condition are refused like this.
+    pub fn refuse_conditions(&self, refusal: Fault) {
+        self.state().no_conditions = Some(refusal);
     }
 
     /// Takes an object away, as somebody else would: no rule applies, nothing is counted.

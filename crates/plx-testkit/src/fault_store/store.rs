@@ -9,7 +9,8 @@ use object_store::multipart::{MultipartStore, PartId};
 use object_store::path::Path;
 use object_store::{
     CopyOptions, Error, GetOptions, GetResult, GetResultPayload, ListResult, MultipartId, MultipartUpload,
-    ObjectMeta, ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result, UploadPart,
+    ObjectMeta, ObjectStore, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+    UploadPart,
 };
 
 use super::rules::STORE;
@@ -19,6 +20,11 @@ use super::{Fault, FaultStore, Op, Upload, body};
 #[async_trait]
 impl ObjectStore for FaultStore {
     async fn put_opts(&self, location: &Path, payload: PutPayload, opts: PutOptions) -> Result<PutResult> {
+        let refused = self.state().no_conditions.clone().filter(|_| opts.mode != PutMode::Overwrite);
+        if let Some(refusal) = refused {
+            let (_flight, _) = self.begin(Op::Put, location.as_ref());
+            self.suffer(Some(refusal), location.as_ref()).await?;
+        }
         let work = |fault| self.memory.put_opts(location, body::stored(payload, fault), opts);
         self.call(Op::Put, location.as_ref(), work).await
     }
