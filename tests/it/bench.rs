@@ -12,7 +12,7 @@ use plx_testkit::{
     Snapshot,
 };
 use plx_transfer::{
-    Ended, Engine, Outcome, Patience, Plan, Remote, Settings, Upload, Want, WantKind, plan, upload,
+    Ended, Engine, Expected, Outcome, Patience, Plan, Remote, Settings, Upload, Want, WantKind, plan, upload,
 };
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -226,6 +226,7 @@ impl Bench {
             key: rel(name),
             path: folder.join(name),
             size: content.size,
+            expected: Expected::Anything,
         };
         let mut landed = 0;
         upload(&self.engine, &self.remote, tree.files.iter().map(job).collect(), &self.stop, |job, how| {

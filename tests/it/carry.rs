@@ -5,7 +5,7 @@ use crate::planted::{download, says_nothing_secret};
 use plx_testkit::{Seen, Snapshot, Tree};
 use plx_transfer::WantKind::{File, Folder, Lookup};
 use plx_transfer::{
-    Ended, Engine, Patience, Remote, Settings, TransferError, Upload, WantKind, plan, upload,
+    Ended, Engine, Expected, Patience, Remote, Settings, TransferError, Upload, WantKind, plan, upload,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -31,6 +31,7 @@ pub async fn send(engine: &Engine, remote: &Remote, tree: &Tree) -> Snapshot {
         key: rel(name),
         path: folder.path().join(name),
         size: content.size,
+        expected: Expected::Anything,
     });
     upload(engine, remote, jobs.collect(), &CancellationToken::new(), |job, how| {
         assert!(matches!(how, Ended::Landed { .. }), "{}: {how:?}", job.key);
@@ -80,7 +81,7 @@ pub async fn refused(remote: &Remote, size: usize) -> TransferError {
     let path = folder.path().join("f");
     std::fs::write(&path, vec![1; size]).unwrap();
     let mut ended = Vec::new();
-    let job = Upload { key: rel("f"), path, size: size as u64 };
+    let job = Upload { key: rel("f"), path, size: size as u64, expected: Expected::Anything };
     upload(&engine(), remote, vec![job], &CancellationToken::new(), |_, how| ended.push(how)).await;
     match ended.remove(0) {
         Ended::Failed(error) => {

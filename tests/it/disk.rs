@@ -6,7 +6,9 @@ use plx_contract::layout::TEMP_PREFIX;
 use plx_contract::{Class, Classified};
 use plx_testkit::{Content, FaultStore, Op, Snapshot, Tree};
 use plx_transfer::WantKind::{File, Folder, Lookup};
-use plx_transfer::{Ended, Engine, Remote, Settings, TransferError, Upload, download, plan, upload};
+use plx_transfer::{
+    Ended, Engine, Expected, Remote, Settings, TransferError, Upload, download, plan, upload,
+};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -145,6 +147,7 @@ async fn a_copy_onto_a_disk_that_fills_up_leaves_only_whole_files() {
     let job = |(name, content): (&String, &Content)| Upload {
         key: rel(&format!("up/{name}")),
         path: folder.path().join(name),
+        expected: Expected::Anything,
         size: content.size,
     };
     let mut failed = 0;
@@ -218,7 +221,8 @@ async fn nothing_is_written_through_a_link_that_leads_outside() {
 
     // An upload into a mounted folder is held to the same.
     std::fs::write(folder.path().join("fine"), "y").unwrap();
-    let job = Upload { key: rel("out/y"), path: folder.path().join("fine"), size: 1 };
+    let job =
+        Upload { key: rel("out/y"), path: folder.path().join("fine"), size: 1, expected: Expected::Anything };
     let engine = Engine::new(Settings::default());
     upload(&engine, &volume(folder.path()), vec![job], &CancellationToken::new(), |_, how| {
         let Ended::Failed(error) = how else { panic!("{how:?}") };

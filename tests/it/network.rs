@@ -3,7 +3,7 @@
 use crate::bench::{Bench, bucket, engine, names, rel, want};
 use plx_testkit::{FaultProxy, Match, Moto, S3Server, S3Target, Snapshot, Tree};
 use plx_transfer::WantKind::Folder;
-use plx_transfer::{Cause, Ended, Engine, Remote, Settings, Upload, download, plan, upload};
+use plx_transfer::{Cause, Ended, Engine, Expected, Remote, Settings, Upload, download, plan, upload};
 use std::net::SocketAddr;
 use std::path::Path;
 use tempfile::TempDir;
@@ -40,6 +40,7 @@ impl World {
             key: rel(name),
             path: from.join(name),
             size: content.size,
+            expected: Expected::Anything,
         });
         upload(&self.engine, &self.remote, jobs.collect(), &CancellationToken::new(), |job, how| {
             assert!(matches!(how, Ended::Landed { .. }), "{}: {how:?}", job.key);
@@ -168,7 +169,12 @@ async fn an_object_that_changes_on_a_server_without_if_match_and_tags_in_listing
         let direct = bucket(&world.target, "base");
         let from = world.folder.path().join("new");
         let sent = new.write_to(&from).unwrap();
-        let job = Upload { key: rel("large"), path: from.join("large"), size: 40 * MIB };
+        let job = Upload {
+            key: rel("large"),
+            path: from.join("large"),
+            size: 40 * MIB,
+            expected: Expected::Anything,
+        };
         upload(&crate::bench::engine(), &direct, vec![job], &stop, |_, how| {
             assert!(matches!(how, Ended::Landed { .. }), "{how:?}");
         })
@@ -188,7 +194,8 @@ async fn a_stop_in_the_middle_leaves_no_parts_on_the_server() {
     let stop = CancellationToken::new();
     let parts = || Match::method("PUT").query_contains("partNumber=");
     world.proxy.on(parts()).nth(2).stall();
-    let job = Upload { key: rel("big"), path: from.join("big"), size: 40 * MIB };
+    let job =
+        Upload { key: rel("big"), path: from.join("big"), size: 40 * MIB, expected: Expected::Anything };
     let mut ended = Vec::new();
     tokio::join!(upload(&world.engine, &world.remote, vec![job], &stop, |_, how| ended.push(how)), async {
         world.proxy.seen(parts(), 2).await;

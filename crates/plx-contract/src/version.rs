@@ -16,6 +16,8 @@ pub struct ObjectVersion {
 impl ObjectVersion {
     /// A version as a store told it.
     pub fn new(e_tag: Option<String>, generation: Option<String>) -> Self {
+        // S3's id of every version in a bucket that keeps no others.
+        let generation = generation.filter(|generation| generation != "null");
         Self { e_tag: e_tag.map(Into::into), generation: generation.map(Into::into) }
     }
 
@@ -63,5 +65,6 @@ mod tests {
         assert_eq!(version("a", "1").agrees(&version("b", "1")), Some(true));
         assert_eq!(version("a", "1").agrees(&version("b", "2")), Some(false));
         assert_eq!(version("\"a\"", "1").agrees(&version("a", "2")), Some(true), "the same content");
+        assert_eq!(version("a", "null").agrees(&version("b", "null")), Some(false), "it is no number");
     }
 }

@@ -145,9 +145,12 @@ async fn ask(
         .await
 }
 
+/// What stands there is not what the condition says: something is there, or nothing is. 409 is Azure's for what exists,
+/// and S3's for another who writes at the same moment.
 fn is_refusal(error: &object_store::Error) -> bool {
     matches!(error, object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. })
-        || Cause::of(error) == Cause::Changed
+        || matches!(Cause::of(error), Cause::Changed | Cause::Absent)
+        || fault::find(error).is_some_and(|fault| fault.status == 409)
 }
 
 /// Services that know no conditions call them by many names; and some keys may write and not read, which a condition on a

@@ -4,7 +4,7 @@ use crate::bench::{Bench, Kind, engine, names, rel, want};
 use plx_contract::{Class, Classified};
 use plx_testkit::{Content, Snapshot, Tree};
 use plx_transfer::WantKind::{File, Folder, Lookup};
-use plx_transfer::{Ended, Ledger, TransferError, Upload, remove, upload};
+use plx_transfer::{Ended, Expected, Ledger, Stored, TransferError, Upload, compare, remove, upload};
 use tokio_util::sync::CancellationToken;
 
 const MIB: u64 = 1 << 20;
@@ -55,7 +55,8 @@ pub async fn an_upload_that_was_broken_off_is_continued(bench: &Bench) {
     let path = bench.path("uploads.jsonl");
     let send = async |stop: &CancellationToken| {
         let engine = engine().with_ledger(Ledger::open(&path, &bench.remote.identity()).unwrap().0);
-        let job = Upload { key: rel("large"), path: bench.path("from/large"), size };
+        let expected = Expected::Anything;
+        let job = Upload { key: rel("large"), path: bench.path("from/large"), size, expected };
         let mut landed = false;
         upload(&engine, &bench.remote, vec![job], stop, |_, how| {
             landed = matches!(how, Ended::Landed { .. })
@@ -81,6 +82,53 @@ pub async fn an_upload_that_was_broken_off_is_continued(bench: &Bench) {
     assert_eq!(bench.stored().await.diff(&sent), "");
     engine.ledger().close();
     assert!(!path.exists(), "nothing is in flight");
+}
+
+pub async fn an_upload_replaces_what_it_expects_and_nothing_else(bench: &Bench) {
+    let stop = CancellationToken::new();
+    let engine = engine().with_ledger(Ledger::in_memory());
+    for (name, size) in [("small", 300), ("large", 17 * MIB)] {
+        let send = async |seed: u64, expected: Expected| {
+            let folder = bench.path(&format!("from-{seed}"));
+            Tree::new(seed).file(name, size).write_to(&folder).unwrap();
+            let job = Upload { key: rel(&format!("R/{name}")), path: folder.join(name), size, expected };
+            let mut ended = None;
+            upload(&engine, &bench.remote, vec![job], &stop, |_, how| ended = Some(how)).await;
+            engine.ledger().close();
+            ended.unwrap()
+        };
+        let landed = |ended: Ended| match ended {
+            Ended::Landed { version, .. } => version,
+            other => panic!("{name}: {other:?}"),
+        };
+        let refused = |ended: Ended| match ended {
+            Ended::Other(present) => present,
+            other => panic!("{name}: {other:?}"),
+        };
+        let first = landed(send(1, Expected::Nothing).await);
+        assert!(first.is_known(), "{name}");
+        let stands = refused(send(2, Expected::Nothing).await);
+        assert_eq!((stands.size, stands.version.agrees(&first)), (size, Some(true)), "{name}");
+        if name == "small" && bench.kind != Kind::Folder {
+            let same = landed(send(1, Expected::Nothing).await);
+            assert_eq!(same.agrees(&first), Some(true), "the same bytes are no conflict");
+        }
+        let second = landed(send(2, Expected::Version(first.clone())).await);
+        assert_eq!(second.agrees(&first), Some(false), "{name}");
+        let stands = refused(send(3, Expected::Version(first.clone())).await);
+        assert_eq!(stands.version.agrees(&second), Some(true), "{name}");
+        let differing = async |version| {
+            let expected = [(rel(&format!("R/{name}")), Stored { size, version })].into();
+            compare(&engine, &bench.remote, expected, &stop).await.unwrap().len()
+        };
+        assert_eq!(differing(second.clone()).await, 0, "{name}: a listing knows the version");
+        // Not every store names versions in its listings.
+        if matches!(bench.kind, Kind::Folder | Kind::Moto | Kind::Azurite) {
+            assert_eq!(differing(first).await, 1, "{name}: of the same size, and another");
+        }
+        remove(&engine, &bench.remote, vec![rel(&format!("R/{name}"))], &stop, |_, how| how.unwrap()).await;
+        landed(send(3, Expected::Version(second)).await);
+    }
 }
 
 pub async fn a_folder_is_not_its_neighbour(bench: &Bench) {

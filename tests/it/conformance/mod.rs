@@ -26,35 +26,35 @@ suite!(folder, Folder:
     what_is_absent_is_named, the_whole_of_an_empty_store_is_fine, every_pair_lands_where_it_is_meant_to,
     what_stands_in_the_target_is_replaced, every_character_of_a_key_is_literal, many_objects_come_in_many_pages,
     a_delete_of_what_is_there_and_of_what_is_not_succeeds, an_upload_overwrites,
-    an_upload_that_was_broken_off_is_continued,
+    an_upload_that_was_broken_off_is_continued, an_upload_replaces_what_it_expects_and_nothing_else,
 );
 suite!(s3s, S3s:
     a_tree_goes_up_and_comes_down_the_same, a_folder_is_not_its_neighbour, a_lookup_finds_either_and_the_object_first,
     what_is_absent_is_named, the_whole_of_an_empty_store_is_fine, every_pair_lands_where_it_is_meant_to,
     what_stands_in_the_target_is_replaced, every_character_of_a_key_is_literal, many_objects_come_in_many_pages,
     a_delete_of_what_is_there_and_of_what_is_not_succeeds, an_upload_overwrites,
-    an_upload_that_was_broken_off_is_continued,
+    an_upload_that_was_broken_off_is_continued, an_upload_replaces_what_it_expects_and_nothing_else,
 );
 suite!(moto, Moto:
     a_tree_goes_up_and_comes_down_the_same, a_folder_is_not_its_neighbour, a_lookup_finds_either_and_the_object_first,
     what_is_absent_is_named, the_whole_of_an_empty_store_is_fine, every_pair_lands_where_it_is_meant_to,
     what_stands_in_the_target_is_replaced, every_character_of_a_key_is_literal, many_objects_come_in_many_pages,
     a_delete_of_what_is_there_and_of_what_is_not_succeeds, an_upload_overwrites,
-    an_upload_that_was_broken_off_is_continued,
+    an_upload_that_was_broken_off_is_continued, an_upload_replaces_what_it_expects_and_nothing_else,
 );
 suite!(azurite, Azurite:
     a_tree_goes_up_and_comes_down_the_same, a_folder_is_not_its_neighbour, a_lookup_finds_either_and_the_object_first,
     what_is_absent_is_named, the_whole_of_an_empty_store_is_fine, every_pair_lands_where_it_is_meant_to,
     what_stands_in_the_target_is_replaced, every_character_of_a_key_is_literal, many_objects_come_in_many_pages,
     a_delete_of_what_is_there_and_of_what_is_not_succeeds, an_upload_overwrites,
-    an_upload_that_was_broken_off_is_continued,
+    an_upload_that_was_broken_off_is_continued, an_upload_replaces_what_it_expects_and_nothing_else,
 );
 suite!(gcs, Gcs:
     a_tree_goes_up_and_comes_down_the_same, a_folder_is_not_its_neighbour, a_lookup_finds_either_and_the_object_first,
     what_is_absent_is_named, the_whole_of_an_empty_store_is_fine, every_pair_lands_where_it_is_meant_to,
     what_stands_in_the_target_is_replaced, every_character_of_a_key_is_literal, many_objects_come_in_many_pages,
     a_delete_of_what_is_there_and_of_what_is_not_succeeds, an_upload_overwrites,
-    an_upload_that_was_broken_off_is_continued,
+    an_upload_that_was_broken_off_is_continued, an_upload_replaces_what_it_expects_and_nothing_else,
 );
 
 /// The server named by `PLX_TEST_S3_ENDPOINT`, such as a MinIO; without one there is nothing to test.
@@ -81,7 +81,8 @@ async fn a_server_that_is_named_by_the_environment_behaves_the_same() {
         many_objects_come_in_many_pages,
         a_delete_of_what_is_there_and_of_what_is_not_succeeds,
         an_upload_overwrites,
-        an_upload_that_was_broken_off_is_continued
+        an_upload_that_was_broken_off_is_continued,
+        an_upload_replaces_what_it_expects_and_nothing_else
     );
 }
 
