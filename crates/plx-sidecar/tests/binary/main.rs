@@ -11,6 +11,7 @@ mod logs;
 mod pod;
 mod real_api;
 mod reference;
+mod replicas;
 mod resources;
 mod signals;
 mod spec;
