@@ -257,6 +257,13 @@ impl Passes {
         for differing in &mut differing {
             differing.key = self.names.file(&differing.key);
         }
+        let same_size = |differing: &Differing| {
+            let size = seen.files.get(&differing.key).map(|file| file.stat.size);
+            differing.present.as_ref().is_some_and(|present| Some(present.size) == size)
+        };
+        if differing.iter().any(same_size) && !self.peers.versions_last(hard).await {
+            differing.retain(|differing| !same_size(differing));
+        }
         // Whoever changes it again would do so for ever.
         let (resent, again) = (&self.resent, differing.len());
         differing.retain(|differing| !resent.contains(&differing.key));

@@ -22,8 +22,10 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
-/// For the cluster to say which pods the run has.
-const ANSWER: Duration = Duration::from_secs(10);
+/// For the cluster to say which pods the run has; files wait for it.
+const ANSWER: Duration = Duration::from_secs(5);
+/// The same when time is short.
+const SHORT_ANSWER: Duration = Duration::from_secs(1);
 /// What was found out holds for so long.
 const FRESH: Duration = Duration::from_secs(60);
 /// For the mark in the store to be taken away at the end.
@@ -37,6 +39,10 @@ pub struct Peers {
     pod: String,
     presence: Option<Presence>,
     asked: Option<(Instant, Others)>,
+    /// Whether the store calls an object the same when it takes it and later.
+    versions_last: Option<bool>,
+    /// When the cluster did not say.
+    silent: Option<Instant>,
     /// Aborted with this.
     tasks: JoinSet<()>,
 }
@@ -51,24 +57,25 @@ impl Peers {
         let (of, pod) = (run.clone(), config.pod.clone());
         tasks.spawn(async move {
             let is_known = match asked {
-                Some(source) => in_cluster(source.as_ref(), &of, &pod).await.is_some(),
+                Some(source) => in_cluster(source.as_ref(), &of, &pod, ANSWER).await.is_some(),
                 None => false,
             };
             if !is_known {
                 marks.keep().await;
             }
         });
-        Self { source, run: Some(run), pod: config.pod.clone(), presence: Some(presence), asked: None, tasks }
+        let (pod, presence) = (config.pod.clone(), Some(presence));
+        Self { source, run: Some(run), pod, presence, tasks, ..Self::default() }
     }
 
-    /// The pods whose life overlaps this one's.
-    pub async fn others(&mut self, stop: &CancellationToken) -> Others {
+    /// The pods whose life overlaps this one's. `is_short`: time is.
+    pub async fn others(&mut self, is_short: bool, stop: &CancellationToken) -> Others {
         if let Some((when, others)) = &self.asked
             && when.elapsed() < FRESH
         {
             return others.clone();
         }
-        let others = self.ask(stop).await;
+        let others = self.ask(is_short, stop).await;
         // A doubt is worth another question.
         if !matches!(others, Others::Doubtful { .. }) {
             self.asked = Some((Instant::now(), others.clone()));
@@ -76,18 +83,45 @@ impl Peers {
         others
     }
 
-    async fn ask(&self, stop: &CancellationToken) -> Others {
+    async fn ask(&mut self, is_short: bool, stop: &CancellationToken) -> Others {
         let Some(run) = &self.run else { return Others::None };
-        if let Some(source) = &self.source
-            && let Some((own, lives)) = in_cluster(source.as_ref(), run, &self.pod).await
-        {
-            return lives::others(own.began, &lives);
+        let is_silent = self.silent.is_some_and(|since| since.elapsed() < FRESH);
+        if let Some(source) = self.source.as_ref().filter(|_| !is_silent) {
+            let within = if is_short { SHORT_ANSWER } else { ANSWER };
+            if let Some((own, lives)) = in_cluster(source.as_ref(), run, &self.pod, within).await {
+                return lives::others(own.began, &lives);
+            }
+            self.silent = Some(Instant::now());
         }
         let Some(presence) = &self.presence else { return Others::None };
         match presence.others(stop).await {
             Ok(others) => others,
             Err(error) => Others::unknown(said(error)),
         }
+    }
+
+    /// Whether versions say who stored an object. Asked of the store once, when they first seem to.
+    pub async fn versions_last(&mut self, stop: &CancellationToken) -> bool {
+        if let (None, Some(presence)) = (self.versions_last, &self.presence) {
+            match presence.versions_last(stop).await {
+                Ok(last) => {
+                    if !last {
+                        tracing::debug!(
+                            "the store names an object otherwise later: versions say nothing there"
+                        );
+                    }
+                    self.versions_last = Some(last);
+                }
+                // Asked again next time. Until then nobody's file is replaced because of it.
+                Err(error) => tracing::debug!("{}", said(error)),
+            }
+        }
+        self.versions_count()
+    }
+
+    /// The same, as far as it is known.
+    pub fn versions_count(&self) -> bool {
+        self.versions_last.unwrap_or(true)
     }
 
     /// The end: the mark in the store goes, unless another pod has still to see it.
@@ -107,7 +141,12 @@ fn said(error: TransferError) -> String {
 
 /// This pod's life and those of the others, as the cluster has them; none when it cannot be asked, or does not count this
 /// pod among the run's.
-async fn in_cluster(source: &dyn Source, run: &RunUuid, pod: &str) -> Option<(Life, Vec<Life>)> {
+async fn in_cluster(
+    source: &dyn Source,
+    run: &RunUuid,
+    pod: &str,
+    within: Duration,
+) -> Option<(Life, Vec<Life>)> {
     let all = async {
         let (selector, mut lives, mut after) = (Selector::of_run(run.as_str()), Vec::new(), None::<String>);
         loop {
@@ -119,7 +158,7 @@ async fn in_cluster(source: &dyn Source, run: &RunUuid, pod: &str) -> Option<(Li
             }
         }
     };
-    let mut lives = match timeout(ANSWER, all).await {
+    let mut lives = match timeout(within, all).await {
         Ok(Ok(lives)) => lives,
         Ok(Err(error)) => {
             tracing::debug!("the run's pods: {}", error.chain());

@@ -46,7 +46,7 @@ pub use ledger::Ledger;
 pub use pace::Pace;
 pub use place::Place;
 pub use plan::{Plan, Want, WantKind, plan};
-pub use present::{Present, entries, look, put_small};
+pub use present::{Present, entries, look, put_small, versions_last};
 pub use progress::{Progress, Shown, show};
 pub use remote::{EmptyUploads, Remote};
 pub use remove::{clear, make_folders, remove, remove_folders};

@@ -308,7 +308,7 @@ impl Put<'_> {
             })
             .await?;
         let refusal = match result {
-            Completed::Stored(version) => return Ok(Wrote::Stored(version)),
+            Completed::Stored(version) => return Ok(Wrote::Stored(self.named(version).await)),
             Completed::Refused(refusal) => refusal,
         };
         let found = self
@@ -335,6 +335,20 @@ impl Put<'_> {
                 let why = "the store lost the upload";
                 Err(TransferError::passing("complete the upload of", &self.at, why))
             }
+        }
+    }
+
+    /// The version that was just made, where the store still calls it so: those of uploads in parts have tags of a kind of
+    /// their own. What nobody looks at needs no name.
+    async fn named(&self, version: ObjectVersion) -> ObjectVersion {
+        if self.job.expected == Expected::Anything {
+            return version;
+        }
+        match self.stands().await {
+            Some(Some(present)) if present.version.agrees(&version) == Some(false) => {
+                ObjectVersion::default()
+            }
+            _ => version,
         }
     }
 

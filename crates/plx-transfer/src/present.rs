@@ -4,7 +4,7 @@ use crate::download::blocking;
 use crate::plan::{head, list};
 use crate::remote::literal;
 use crate::upload::time_for;
-use crate::{Engine, Place, Remote, TransferError};
+use crate::{Engine, Place, Remote, TransferError, remove};
 use futures::StreamExt;
 use object_store::{ObjectMeta, ObjectStoreExt, PutPayload};
 use plx_contract::{ObjectVersion, RelPath, layout};
@@ -121,7 +121,7 @@ fn files_in(folder: &Path) -> Result<Vec<(RelPath, Present)>, TransferError> {
     Ok(files)
 }
 
-/// Stores a few bytes, whatever stands there.
+/// Stores a few bytes, whatever stands there; returns the store's name for them.
 ///
 /// # Errors
 /// When they are not stored.
@@ -131,11 +131,15 @@ pub async fn put_small(
     key: &RelPath,
     content: Vec<u8>,
     stop: &CancellationToken,
-) -> Result<(), TransferError> {
+) -> Result<ObjectVersion, TransferError> {
     match remote {
         Remote::Volume { root, .. } => {
             let (root, key) = (root.clone(), key.clone());
-            blocking(move || Place::existing(&root)?.put(&key, &content, 0o644)).await
+            blocking(move || {
+                Place::existing(&root)?.put(&key, &content, 0o644)?;
+                Ok(Present::at_path(&key.beneath(&root))?.map(|present| present.version).unwrap_or_default())
+            })
+            .await
         }
         Remote::Bucket { store, prefix, place, .. } => {
             let (at, path) = (remote.at(key), literal(place, &prefix.join(key))?);
@@ -146,9 +150,28 @@ pub async fn put_small(
                         .await
                         .map_err(|_| TransferError::passing("put", &at, "no answer in time"))?
                         .map_err(|error| TransferError::store("put", &at, &error))
-                        .map(drop)
+                        .map(|put| ObjectVersion::new(put.e_tag, put.version))
                 })
                 .await
         }
     }
+}
+
+/// Whether the store calls an object the same when it takes it and when it is asked for it later. Some gateways do not, and
+/// then every object seems to be somebody else's. Tried with an object of its own, which is removed.
+///
+/// # Errors
+/// When the store does not say.
+pub async fn versions_last(
+    engine: &Engine,
+    remote: &Remote,
+    key: &RelPath,
+    stop: &CancellationToken,
+) -> Result<bool, TransferError> {
+    let put = put_small(engine, remote, key, b"?".to_vec(), stop).await?;
+    let present = look(engine, remote, key, stop).await?;
+    let mut removed = Ok(());
+    remove(engine, remote, vec![key.clone()], stop, |_, result| removed = result).await;
+    removed?;
+    Ok(present.is_none_or(|present| present.version.agrees(&put) != Some(false)))
 }

@@ -62,12 +62,13 @@ impl Names {
     }
 
     /// What is to be sent.
-    fn job(&self, put: &Put) -> Upload {
+    fn job(&self, put: &Put, versions_count: bool) -> Upload {
         let stored = put.stored.as_deref();
         let expected = match stored {
             _ if self.is_shared(&put.key) => Expected::Anything,
             None => Expected::Nothing,
             Some(StoredAs { aside: true, .. }) => Expected::Anything,
+            Some(_) if !versions_count => Expected::Anything,
             Some(StoredAs { version, .. }) => Expected::Version(version.clone()),
         };
         let key = self.place(&put.key, stored);
@@ -174,33 +175,36 @@ impl Passes {
             uncommitted: Vec::new(),
             others: Vec::new(),
         };
-        let names = &self.names;
+        let (names, count) = (&self.names, self.peers.versions_count());
         // Of these it is known what stands there, and that it is not what was expected.
         puts.retain(|put| match self.found.remove(&put.key) {
             Some(present) => {
-                ends.others.push((names.job(put), present));
+                ends.others.push((names.job(put, count), present));
                 false
             }
             None => true,
         });
         if self.urgent {
             let newer = urgent::newer(&self.layout, &self.run, seen);
-            let job = |put: &Put| names.job(put);
+            let job = |put: &Put| names.job(put, count);
             urgent::store(engine, &self.remote, puts, job, newer, hard, |job, how| ends.take(job, how)).await;
         } else {
             // Small files first: they are many, quick, and worth as much as large ones.
             puts.sort_by_key(|put| put.stat.size);
-            let jobs = puts.iter().map(|put| names.job(put)).collect();
+            let jobs = puts.iter().map(|put| names.job(put, count)).collect();
             upload(engine, &self.remote, jobs, hard, |job, how| ends.take(job, how)).await;
         }
         // What to do about keys that hold something else is asked once for all of them.
         let mut said = Vec::new();
         if !ends.others.is_empty() {
-            let known = self.peers.others(hard).await;
+            let known = self.peers.others(self.urgent, hard).await;
+            let by_version = ends.others.iter().any(|(job, _)| matches!(job.expected, Expected::Version(_)));
+            let count = !by_version || self.peers.versions_last(hard).await;
             let mut again = Vec::new();
             for (mut job, present) in std::mem::take(&mut ends.others) {
                 let is_ours = matches!(job.expected, Expected::Version(_));
                 match known.whose(&present) {
+                    _ if is_ours && !count => job.expected = Expected::Anything,
                     Whose::Left => {
                         if is_ours {
                             said.push(format!(
@@ -303,7 +307,7 @@ impl Passes {
         if keys.is_empty() {
             return (keys, Vec::new());
         }
-        let others = self.peers.others(hard).await;
+        let others = self.peers.others(self.urgent, hard).await;
         if others == Others::None {
             return (keys, Vec::new());
         }

@@ -8,6 +8,7 @@ use plx_contract::RelPath;
 use plx_contract::run::RunUuid;
 use plx_transfer::{
     Engine, Patience, Present, Remote, TransferError, entries, put_small, remove, remove_folders,
+    versions_last,
 };
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -111,7 +112,7 @@ impl Presence {
                 (state.began, state.first) = (before.began, Some(before.beat));
             }
         }
-        put_small(&self.engine, &self.remote, &self.name(false), Vec::new(), stop).await?;
+        put_small(&self.engine, &self.remote, &self.name(false), Vec::new(), stop).await.map(drop)?;
         self.state().marked = true;
         Ok(())
     }
@@ -119,6 +120,16 @@ impl Presence {
     async fn marks(&self, stop: &CancellationToken) -> Result<Vec<Mark>, TransferError> {
         let found = entries(&self.engine, &self.remote, &self.folder, stop).await?;
         Ok(found.into_iter().filter_map(|(name, present)| Mark::of(name, &present)).collect())
+    }
+
+    /// Whether the store calls an object the same when it takes it and later.
+    pub async fn versions_last(&self, stop: &CancellationToken) -> Result<bool, TransferError> {
+        let probe = self.folder.join(&RelPath::parse(&format!("{}.probe", self.pod)).unwrap_or_default());
+        let last = versions_last(&self.engine, &self.remote, &probe, stop).await?;
+        if !self.state().marked {
+            remove_folders(&self.remote, vec![self.folder.clone(), self.folder.parent()]).await?;
+        }
+        Ok(last)
     }
 
     /// The pods that live beside this one, or may.

@@ -217,3 +217,63 @@ async fn where_it_cannot_be_found_out_who_lives_a_file_waits_and_lies_aside_at_t
     assert_eq!(b.stored("outputs/model.pt").await.as_deref(), Some("outputs/model.pt"));
     assert_eq!(b.stored(SIDE).await.as_deref(), Some("b's"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_gateway_that_names_objects_otherwise_later_is_not_taken_for_somebody_else() {
+    let (log, (a, b)) = (Log::capture(), two(both()));
+    a.store.rename_what_is_put();
+    a.settled(&["outputs/model.pt", "outputs/other"]);
+    let running = a.start();
+    after(11.0).await;
+    for content in ["the second", "the third"] {
+        a.store.forget_calls();
+        a.write("outputs/model.pt", content);
+        a.settle();
+        after(11.0).await;
+    }
+    assert_eq!(a.calls(Op::Put), ["outputs/model.pt"], "it is found out once");
+    end(&a, running).await;
+    assert_eq!(a.stored("outputs/model.pt").await.as_deref(), Some("the third"));
+    assert_eq!(log.count("WARN"), 0, "{}", log.text());
+    // What was there first is protected all the same.
+    b.write("outputs/model.pt", "b's");
+    b.settle();
+    let running = b.start();
+    after(11.0).await;
+    end(&b, running).await;
+    assert_eq!(b.stored(SIDE).await.as_deref(), Some("b's"));
+}
+
+/// A cluster that never answers.
+struct Silent;
+
+impl Source for Silent {
+    fn page<'a>(
+        &'a self,
+        _: &'a str,
+        _: &'a Selector,
+        _: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Page, KubeError>> {
+        std::future::pending().boxed()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cluster_that_does_not_answer_costs_an_end_in_a_hurry_a_second() {
+    let mut world = World::with(|config| config.grace = Some(std::time::Duration::from_secs(10)));
+    world.cluster = Some(Arc::new(Silent));
+    world.sees_others = true;
+    for name in ["outputs/a", "outputs/b"] {
+        world.write(name, "mine");
+        world.store.insert(&format!("base/{RUN}/{name}"), "of another").await;
+    }
+    world.settle();
+    let begun = tokio::time::Instant::now();
+    let sidecar = world.start();
+    world.stop.asked.cancel();
+    world.main.cancel();
+    let report = sidecar.await.unwrap();
+    assert_eq!(report.class, Class::Done, "{}", report.message);
+    assert!(begun.elapsed() < std::time::Duration::from_secs(9), "{:?}", begun.elapsed());
+    assert_eq!(world.stored("outputs/a").await.as_deref(), Some("mine"), "nobody else has left a mark");
+}

@@ -45,6 +45,7 @@ struct State {
     uploads: HashMap<MultipartId, Upload>,
     next_part: u64,
     no_conditions: Option<Fault>,
+    renames: bool,
 }
 
 /// An upload that is open: its key, and size and id of its parts.
@@ -156,6 +157,11 @@ impl FaultStore {
     /// From now on puts with a condition are refused like this.
     pub fn refuse_conditions(&self, refusal: Fault) {
         self.state().no_conditions = Some(refusal);
+    }
+
+    /// From now on an answer to a put has another tag than the object has afterwards, as with some gateways.
+    pub fn rename_what_is_put(&self) {
+        self.state().renames = true;
     }
 
     /// Takes an object away, as somebody else would: no rule applies, nothing is counted.

@@ -26,7 +26,11 @@ impl ObjectStore for FaultStore {
             self.suffer(Some(refusal), location.as_ref()).await?;
         }
         let work = |fault| self.memory.put_opts(location, body::stored(payload, fault), opts);
-        self.call(Op::Put, location.as_ref(), work).await
+        let mut put = self.call(Op::Put, location.as_ref(), work).await?;
+        if self.state().renames {
+            put.e_tag = Some("\"while it is put\"".to_owned());
+        }
+        Ok(put)
     }
 
     async fn put_multipart_opts(
