@@ -3,6 +3,7 @@
 //!
 //! Pods of this file run at the same time.
 
+mod replicas;
 mod scene;
 
 use scene::{MAIN, SIDECAR, Scene};

@@ -11,7 +11,7 @@ pub use record::RECORD;
 pub use report::{PassReport, Totals, Waiting};
 
 use crate::Config;
-use crate::peers::Peers;
+use crate::peers::{Others, Peers};
 use crate::spec::Source;
 use crate::summaries::Summaries;
 use crate::unfinished;
@@ -256,6 +256,13 @@ impl Passes {
         };
         for differing in &mut differing {
             differing.key = self.names.file(&differing.key);
+        }
+        // What init fetched is watched for whoever stored it. Where that one lives, it may have changed or deleted it since.
+        let is_fetched = |differing: &Differing| self.journal.stored_as(&differing.key).is_none();
+        let only_missing = |differing: &Differing| !is_fetched(differing) || differing.present.is_none();
+        differing.retain(only_missing);
+        if differing.iter().any(is_fetched) && self.peers.others(self.urgent, hard).await != Others::None {
+            differing.retain(|differing| !is_fetched(differing));
         }
         let same_size = |differing: &Differing| {
             let size = seen.files.get(&differing.key).map(|file| file.stat.size);

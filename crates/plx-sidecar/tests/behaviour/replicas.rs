@@ -5,6 +5,7 @@ use crate::world::{RUN, World, after};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use plx_contract::Class;
+use plx_journal::{FsFile, Root};
 use plx_kube::{KubeError, Page, Selector};
 use plx_runtime::Report;
 use plx_sidecar::spec::Source;
@@ -163,6 +164,31 @@ async fn what_another_pod_stored_since_is_not_deleted_with_a_file_of_that_name()
     assert_eq!(b.stored("outputs/last.pt").await.as_deref(), Some("a's"), "{}", log.text());
     assert_eq!(b.stored("outputs/of-b").await, None);
     assert_eq!(log.count("another pod of the run stored it"), 1, "{}", log.text());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_init_fetched_of_another_pod_is_not_sent_back_over_what_that_one_has_stored_since() {
+    let (log, (a, b)) = (Log::capture(), two(both()));
+    a.settled(&["outputs/log.txt", "outputs/gone"]);
+    let running_a = a.start();
+    after(11.0).await;
+    // As the resume step leaves it: files, and `.fs`.
+    b.settled(&["outputs/log.txt", "outputs/gone"]);
+    FsFile::record(&Root::of(&b.run(""))).save(&b.config.layout.fs_file()).unwrap();
+    b.settled(&["outputs/of-b"]);
+    let running_b = b.start();
+    after(11.0).await;
+    a.write("outputs/log.txt", "longer than it was before");
+    fs::remove_file(a.run("outputs/gone")).unwrap();
+    a.settle();
+    after(11.0).await;
+    end(&b, running_b).await;
+    assert_eq!(a.stored("outputs/log.txt").await.as_deref(), Some("longer than it was before"));
+    let keys = a.store.keys().await;
+    let wanted = ["outputs/log.txt", "outputs/of-b"].map(|key| format!("base/{RUN}/{key}"));
+    assert_eq!(keys, wanted, "{}", log.text());
+    end(&a, running_a).await;
+    assert_eq!(a.store.keys().await, wanted);
 }
 
 #[tokio::test(start_paused = true)]
