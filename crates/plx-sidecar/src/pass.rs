@@ -1,5 +1,6 @@
 //! One pass: scan, plan, apply, and a commit of only what landed.
 
+mod hand_over;
 mod lag;
 mod record;
 mod report;
@@ -12,6 +13,7 @@ pub use report::{PassReport, Totals, Waiting};
 use crate::Config;
 use crate::summaries::Summaries;
 use crate::unfinished;
+use hand_over::HandOver;
 use lag::Lag;
 use plx_contract::{Layout, RelPath, run::RunUuid};
 use plx_journal::{
@@ -55,6 +57,7 @@ pub struct Passes {
     resent: HashSet<RelPath>,
     /// Files that no store can hold, as the pass before said.
     unstorable: Vec<String>,
+    hand_over: HandOver,
 }
 
 impl Passes {
@@ -77,6 +80,7 @@ impl Passes {
             looked: None,
             resent: HashSet::new(),
             unstorable: Vec::new(),
+            hand_over: HandOver::of(config),
         }
     }
 
@@ -148,14 +152,14 @@ impl Passes {
     pub async fn run(&mut self, patience: Patience, hard: &CancellationToken) -> PassReport {
         let (started, began) = (Instant::now(), SystemTime::now());
         let requests = self.engine.progress().requests();
-        let (seen, unread) = look(&self.layout, &self.run).await;
+        let (seen, unread) = self.look_and_take_over().await;
         for problem in &seen.problems {
             self.warn_once(problem.to_string());
         }
         // Links that lead nowhere or away are left out by rule; these are files that somebody expects in the store.
         let unstorable =
             |kind| matches!(kind, ProblemKind::Name | ProblemKind::Unreadable | ProblemKind::Duplicate);
-        let changes = self.journal.plan(&seen);
+        let changes = self.hand_over.allowed(self.journal.plan(&seen));
         let changed = changes.puts.len() + changes.deletes.len() + changes.blocking.len();
         let mut report = PassReport { seen: seen.files.len(), changed, ..PassReport::default() };
         report.unstorable = seen
@@ -185,7 +189,9 @@ impl Passes {
         self.apply(&engine, changes, &seen, hard, &mut report).await;
         self.committed("flush the journal", |journal| journal.flush());
         (report.behind, report.behind_in_all, report.measured) = self.lag.of_this_pass(began);
-        self.summaries.look(&seen);
+        if !self.hand_over.is_under_way() {
+            self.summaries.look(&seen);
+        }
         report.took = started.elapsed();
         report.requests = self.engine.progress().requests() - requests;
         self.totals.add(&report);
