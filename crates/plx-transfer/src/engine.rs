@@ -1,5 +1,6 @@
 //! What every transfer shares: workers, memory, pace, patience.
 
+use crate::grows::Logs;
 use crate::rest::Rests;
 use crate::{Budget, Cause, Ledger, Pace, Progress, TransferError};
 use backon::BackoffBuilder;
@@ -75,6 +76,7 @@ pub struct Engine {
     pub(crate) enough: CancellationToken,
     pub(crate) ledger: Ledger,
     rests: Arc<Rests>,
+    logs: Arc<Logs>,
     lets_rest: bool,
     progress: Arc<Progress>,
 }
@@ -92,6 +94,7 @@ impl Engine {
             enough: CancellationToken::new(),
             ledger: Ledger::default(),
             rests: Arc::default(),
+            logs: Arc::default(),
             lets_rest: false,
             progress: Arc::default(),
         }
@@ -137,6 +140,11 @@ impl Engine {
     /// Large files that change faster than they can be sent.
     pub(crate) fn rests(&self) -> &Rests {
         &self.rests
+    }
+
+    /// Large files that do not hold still.
+    pub(crate) fn logs(&self) -> &Logs {
+        &self.logs
     }
 
     /// The uploads in flight.

@@ -8,7 +8,7 @@ use crate::budget::Buffer;
 use crate::download::{ANSWER_TIME, blocking, bug};
 use crate::remote::literal;
 use crate::still::{Held, hold_still, status};
-use crate::{Engine, Place, Remote, TransferError, copy, multipart};
+use crate::{Cause, Engine, Place, Remote, TransferError, copy, multipart};
 use bytes::Bytes;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
 use plx_contract::{RelPath, Stat};
@@ -133,7 +133,10 @@ impl Send {
                 return Err(TransferError::Bug("a volume without its place".to_owned()));
             }
         };
-        if matches!(ended, Ended::Landed { .. } | Ended::Vanished) {
+        // Of a log that was stored in part the whole would be tried in vain.
+        if matches!(ended, Ended::Landed { .. } | Ended::Vanished)
+            && !self.engine.logs().is_stored_in_part(&job.key)
+        {
             self.engine.rests().forget(&job.key);
         }
         if matches!(ended, Ended::Landed { .. }) {
@@ -148,7 +151,8 @@ impl Send {
         if held == Held::Changes {
             return Ok(Ended::Changed);
         }
-        if before.size > copy::CHUNK && self.engine.leaves_alone(&job.key) {
+        let is_prefix = matches!(held, Held::Prefix(..));
+        if before.size > copy::CHUNK && !is_prefix && self.engine.leaves_alone(&job.key) {
             return Ok(Ended::Changed);
         }
         let engine = self.engine.clone();
@@ -156,8 +160,14 @@ impl Send {
         let read_began_ns = now_ns();
         blocking(move || {
             Ok(match copy::file(&job.path, &place, &job.key, Some(held), true, &progress, &stop)? {
-                copy::Copied::Whole { stat, .. } => Ended::Landed { stat, read_began_ns },
+                copy::Copied::Whole { stat, .. } => {
+                    engine.logs().stored(&job.key, stat.size, is_prefix);
+                    Ended::Landed { stat, read_began_ns }
+                }
                 copy::Copied::Changed => {
+                    if is_prefix {
+                        engine.logs().changed(&job.key);
+                    }
                     // Of a smaller one not much is copied for nothing.
                     if before.size > copy::CHUNK {
                         engine.rests().changed(&job.key);
@@ -177,7 +187,42 @@ impl Send {
 
     async fn held(&self, file: &Arc<File>, before: Stat, job: &Upload) -> Result<Held, TransferError> {
         let is_small = before.size <= multipart::part_size(before.size, &self.engine.budget);
-        hold_still(file, before, is_small, &job.path, &self.stop).await
+        let held = hold_still(file, before, is_small, &job.path, &self.stop).await?;
+        if is_small {
+            return Ok(held);
+        }
+        let logs = self.engine.logs();
+        if matches!(held, Held::Still(_)) && !self.engine.leaves_alone(&job.key) {
+            logs.saw(&job.key, &before);
+            return Ok(held);
+        }
+        let Some(prefix) = logs.prefix(&job.key, file, &job.path, &self.stop).await? else { return Ok(held) };
+        // A log that is shorter than what is stored is another one, and what is stored may be the whole of the one before.
+        if prefix.size() < self.stands(&job.key).await? {
+            logs.changed(&job.key);
+            return Ok(held);
+        }
+        Ok(prefix)
+    }
+
+    /// How much the store has under that key.
+    async fn stands(&self, key: &RelPath) -> Result<u64, TransferError> {
+        match &self.remote {
+            Remote::Volume { root, .. } => {
+                let path = root.join(key.as_str());
+                blocking(move || Ok(std::fs::metadata(path).map_or(0, |metadata| metadata.len()))).await
+            }
+            Remote::Bucket { store, prefix, place, .. } => {
+                let (at, key) = (self.remote.at(key), literal(place, &prefix.join(key))?);
+                let ask = || async {
+                    match multipart::timed("look at", &at, 0, store.head(&key)).await {
+                        Err(error) if error.cause() == Some(Cause::Absent) => Ok(0),
+                        found => found.map(|meta| meta.size),
+                    }
+                };
+                self.engine.attempt(&self.stop, &at, None, ask).await
+            }
+        }
     }
 
     async fn to_bucket(
@@ -188,14 +233,20 @@ impl Send {
     ) -> Result<Ended, TransferError> {
         let Some((file, before)) = self.open(job).await? else { return Ok(Ended::Vanished) };
         let held = self.held(&file, before, job).await?;
-        let (Held::Still(before) | Held::Grows(before)) = held else { return Ok(Ended::Changed) };
+        let (Held::Still(before) | Held::Grows(before) | Held::Prefix(before, _)) = held else {
+            return Ok(Ended::Changed);
+        };
         if before.size > multipart::part_size(before.size, &self.engine.budget) {
-            if self.engine.leaves_alone(&job.key) {
+            let is_prefix = matches!(held, Held::Prefix(..));
+            if !is_prefix && self.engine.leaves_alone(&job.key) {
                 return Ok(Ended::Changed);
             }
-            let ended = multipart::put(self, key, job, file, before).await;
-            if matches!(ended, Ok(Ended::Changed)) {
-                self.engine.rests().changed(&job.key);
+            let ended = multipart::put(self, key, job, file, (held, before)).await;
+            match &ended {
+                Ok(Ended::Changed) if is_prefix => self.engine.logs().changed(&job.key),
+                Ok(Ended::Changed) => self.engine.rests().changed(&job.key),
+                Ok(Ended::Landed { .. }) => self.engine.logs().stored(&job.key, before.size, is_prefix),
+                _ => {}
             }
             return ended;
         }
