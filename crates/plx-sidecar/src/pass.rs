@@ -11,6 +11,7 @@ pub use record::RECORD;
 pub use report::{PassReport, Totals, Waiting};
 
 use crate::Config;
+use crate::once::Once;
 use crate::summaries::Summaries;
 use crate::unfinished;
 use hand_over::HandOver;
@@ -41,7 +42,7 @@ pub struct Passes {
     layout: Layout,
     run: RunUuid,
     journal: Journal,
-    warned: HashSet<String>,
+    warned: Once,
     waiting: BTreeMap<RelPath, Waiting>,
     totals: Totals,
     lag: Lag,
@@ -69,7 +70,7 @@ impl Passes {
             layout: config.layout.clone(),
             run: config.run.uuid.clone(),
             journal,
-            warned: HashSet::new(),
+            warned: Once::default(),
             waiting: BTreeMap::new(),
             totals: Totals::default(),
             lag: Lag::default(),
@@ -199,6 +200,7 @@ impl Passes {
             self.warn_once(format!("write down a pass: {error}; the next are tried again"));
         }
         self.tell(&report);
+        self.warned.round_ended();
         report
     }
 
@@ -248,6 +250,7 @@ impl Passes {
         for Differing { key, .. } in &differing {
             self.committed("remember a difference", |journal| journal.removed(key));
             self.resent.insert(key.clone());
+            self.lag.lost(key);
         }
         differing.len()
     }
@@ -450,7 +453,7 @@ impl Passes {
     }
 
     fn warn_once(&mut self, what: String) {
-        if self.warned.insert(what.clone()) {
+        if self.warned.is_new(&what) {
             tracing::warn!("{what}");
         }
     }
