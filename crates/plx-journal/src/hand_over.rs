@@ -58,7 +58,7 @@ impl FsFile {
     /// When it cannot be read, or is not what Polyaxon writes.
     pub fn load(path: &Path) -> Result<Option<FsFile>, FsFileError> {
         let malformed = |reason: String| FsFileError::Malformed { path: path.to_owned(), reason };
-        let bytes = match fs::read(path) {
+        let bytes = match read(path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(FsFileError::Read { path: path.to_owned(), source }),
@@ -91,7 +91,11 @@ impl Underway {
 
     /// Whether somebody makes the hand-over at `path`, as far as one can see. File systems without locks show nobody.
     pub fn is(path: &Path) -> bool {
-        let locked = File::open(temp(path)).map(|file| file.try_lock_shared());
+        let temp = temp(path);
+        if !fs::metadata(&temp).is_ok_and(|found| found.is_file()) {
+            return false;
+        }
+        let locked = File::open(temp).map(|file| file.try_lock_shared());
         matches!(locked, Ok(Err(TryLockError::WouldBlock)))
     }
 }
@@ -99,6 +103,14 @@ impl Underway {
 impl Drop for Underway {
     fn drop(&mut self) {
         drop(fs::remove_file(&self.temp)); // it became the hand-over, or there is none
+    }
+}
+
+/// Opening a pipe would wait for who writes into it.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    match fs::metadata(path)?.is_file() {
+        true => fs::read(path),
+        false => Err(io::Error::other("it is no file")),
     }
 }
 

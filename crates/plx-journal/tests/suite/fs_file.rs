@@ -116,4 +116,12 @@ fn a_malformed_file_is_a_configuration_error_that_names_it() {
         assert_eq!(error.class(), Class::Config);
         assert!(error.to_string().contains(path.to_str().unwrap()) && error.next_step().is_some(), "{error}");
     }
+    // To open a pipe takes until somebody writes into it.
+    for name in [".fs", ".plx-part..fs"] {
+        fs::remove_file(tree.art().join(name)).ok();
+        let (fifo, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR);
+        rustix::fs::mknodat(rustix::fs::CWD, tree.art().join(name), fifo, mode, 0).unwrap();
+    }
+    assert!(matches!(FsFile::load(&path), Err(FsFileError::Read { .. })));
+    assert!(!Underway::is(&path));
 }
