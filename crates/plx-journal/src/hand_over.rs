@@ -6,10 +6,10 @@ use crate::format::{FsEntry, FsFile, FsOp};
 use crate::seen::Root;
 use crate::walk::is_ours;
 use plx_contract::layout;
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, BufWriter, ErrorKind, Write as _};
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use walkdir::WalkDir;
 
 impl FsFile {
@@ -48,9 +48,7 @@ impl FsFile {
     /// # Errors
     /// When the folder is not there, or cannot be written.
     pub fn save(&self, path: &Path) -> Result<(), FsFileError> {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let temp = path.with_file_name(format!("{}{name}", layout::TEMP_PREFIX));
-        replace(&temp, path, |out| out.write_all(self.to_text().as_bytes()))
+        replace(&temp(path), path, |out| out.write_all(self.to_text().as_bytes()))
             .map_err(|source| FsFileError::Write { path: path.to_owned(), source })
     }
 
@@ -60,7 +58,7 @@ impl FsFile {
     /// When it cannot be read, or is not what Polyaxon writes.
     pub fn load(path: &Path) -> Result<Option<FsFile>, FsFileError> {
         let malformed = |reason: String| FsFileError::Malformed { path: path.to_owned(), reason };
-        let bytes = match fs::read(path) {
+        let bytes = match read(path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(FsFileError::Read { path: path.to_owned(), source }),
@@ -68,6 +66,58 @@ impl FsFile {
         let text = std::str::from_utf8(&bytes).map_err(|error| malformed(error.to_string()))?;
         Self::parse(text).map(Some).map_err(|error| malformed(error.to_string()))
     }
+}
+
+/// A hand-over is being made: what it will name is fetched. Whoever asks [`Underway::is`] learns of it until this is dropped,
+/// or its process ends.
+#[derive(Debug)]
+pub struct Underway {
+    temp: PathBuf,
+    /// Locked.
+    _file: File,
+}
+
+impl Underway {
+    /// Begins to make the hand-over at `path`.
+    ///
+    /// # Errors
+    /// When nothing can be written or locked there.
+    pub fn begin(path: &Path) -> io::Result<Self> {
+        let temp = temp(path);
+        let file = File::create(&temp)?;
+        file.lock()?;
+        Ok(Self { temp, _file: file })
+    }
+
+    /// Whether somebody makes the hand-over at `path`, as far as one can see. File systems without locks show nobody.
+    pub fn is(path: &Path) -> bool {
+        let temp = temp(path);
+        if !fs::metadata(&temp).is_ok_and(|found| found.is_file()) {
+            return false;
+        }
+        let locked = File::open(temp).map(|file| file.try_lock_shared());
+        matches!(locked, Ok(Err(TryLockError::WouldBlock)))
+    }
+}
+
+impl Drop for Underway {
+    fn drop(&mut self) {
+        drop(fs::remove_file(&self.temp)); // it became the hand-over, or there is none
+    }
+}
+
+/// Opening a pipe would wait for who writes into it.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    match fs::metadata(path)?.is_file() {
+        true => fs::read(path),
+        false => Err(io::Error::other("it is no file")),
+    }
+}
+
+/// The name under which it is written.
+fn temp(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!("{}{name}", layout::TEMP_PREFIX))
 }
 
 /// Writes `temp`, makes it durable, and gives it its name. Nothing is left behind when that fails.

@@ -37,6 +37,8 @@ pub struct Journal {
     bases: Vec<Arc<Path>>,
     log: Option<Log>,
     notes: Vec<Note>,
+    /// A hand-over was taken, or may not be: what it says could be older than what was forgotten since.
+    handed_over: bool,
 }
 
 /// A stored file.
@@ -119,11 +121,12 @@ impl Journal {
             Found::Nothing => {}
             Found::Bad(why) => {
                 let kept = log::set_aside(dir)?;
-                journal = Self { notes: vec![Note::SetAside { kept, why }], ..Self::default() };
+                let notes = vec![Note::SetAside { kept, why }];
+                journal = Self { notes, handed_over: true, ..Self::default() };
                 hand_over = None; // what it says may be older than what was lost
             }
         }
-        journal.take_over(run, hand_over);
+        journal.begin_with(run, hand_over);
         journal.log = Some(Log::create(dir, journal.lines())?);
         Ok(journal)
     }
@@ -131,8 +134,32 @@ impl Journal {
     /// A journal without a file, for a volume that takes none.
     pub fn in_memory(run: Option<&RunUuid>, hand_over: Option<&FsFile>) -> Self {
         let mut journal = Self::default();
-        journal.take_over(run, hand_over);
+        journal.begin_with(run, hand_over);
         journal
+    }
+
+    /// Whether a hand-over may still be taken: none was, since this journal began.
+    pub fn awaits_hand_over(&self) -> bool {
+        !self.handed_over
+    }
+
+    /// Takes a hand-over that came after this journal had begun, once. What is known of a key already is newer and stays;
+    /// keys that `own` names are left out: whoever made the record found them on disk, and not in the store.
+    ///
+    /// # Errors
+    /// When a line cannot be written. The memory is right all the same.
+    pub fn hand_over(
+        &mut self,
+        run: Option<&RunUuid>,
+        hand_over: &FsFile,
+        own: impl Fn(&RelPath) -> bool,
+    ) -> Result<(), JournalError> {
+        if std::mem::replace(&mut self.handed_over, true) {
+            return Ok(());
+        }
+        let taken = self.take_over(run, hand_over, own);
+        // Last: who is killed in between takes all of it again, and finds the same.
+        taken.into_iter().chain([Line::Handed]).try_for_each(|line| self.append(&line))
     }
 
     /// What is worth a warning since it was opened.
@@ -253,7 +280,8 @@ impl Journal {
     /// Everything that is known, as lines.
     fn lines(&self) -> impl Iterator<Item = Line> {
         let files = self.files.iter().map(|(key, entry)| entry.line(key));
-        self.dirs.iter().map(|(key, entry)| entry.line(key)).chain(files)
+        let handed = self.handed_over.then_some(Line::Handed);
+        self.dirs.iter().map(|(key, entry)| entry.line(key)).chain(files).chain(handed)
     }
 
     fn replay(&mut self, line: Line) -> Result<(), String> {
@@ -276,28 +304,44 @@ impl Journal {
                 self.dirs.insert(parse(&key)?, entry);
             }
             Line::Rmdir { key } => drop(self.dirs.remove(&parse(&key)?)),
+            Line::Handed => self.handed_over = true,
         }
         Ok(())
     }
 
-    fn take_over(&mut self, run: Option<&RunUuid>, hand_over: Option<&FsFile>) {
+    fn begin_with(&mut self, run: Option<&RunUuid>, hand_over: Option<&FsFile>) {
         let Some(hand_over) = hand_over else { return };
+        self.handed_over = true;
+        drop(self.take_over(run, hand_over, |_| false));
+    }
+
+    /// Adds what is not known yet; returns it as lines.
+    fn take_over(
+        &mut self,
+        run: Option<&RunUuid>,
+        hand_over: &FsFile,
+        own: impl Fn(&RelPath) -> bool,
+    ) -> Vec<Line> {
+        let mut lines = Vec::new();
         for (raw, fs) in &hand_over.files {
             let Some((key, base, foreign)) = place(run, raw, fs) else { continue };
-            if !is_left_out(&key, false, true) {
+            if !is_left_out(&key, false, true) && !own(&key) && !self.files.contains_key(&key) {
                 let known = Known::HandedOver { mtime_us: fs.mtime_us, foreign };
                 let entry = Entry { base: self.base(&base), known, root_dev: None, stored: None };
+                lines.push(entry.line(&key));
                 self.files.insert(key, entry);
             }
         }
         for (raw, fs) in &hand_over.dirs {
             let Some((key, base, foreign)) = place(run, raw, fs) else { continue };
             // A folder of another run is left unknown: making it again does no harm, and it is never removed.
-            if !foreign && !is_left_out(&key, true, true) {
+            if !foreign && !is_left_out(&key, true, true) && !self.dirs.contains_key(&key) {
                 let entry = DirEntry { base: self.base(&base) };
+                lines.push(entry.line(&key));
                 self.dirs.insert(key, entry);
             }
         }
+        lines
     }
 
     /// The device of the root that covers `key`, as the last scan found it.

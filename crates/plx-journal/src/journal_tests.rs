@@ -226,3 +226,53 @@ fn a_file_read_within_the_tick_of_its_change_is_put_once_more() {
         assert_eq!(!puts.is_empty(), again);
     }
 }
+
+/// A hand-over of files with the mtime that [`stat`] has.
+fn handed(keys: &[&str]) -> FsFile {
+    let entry = |key: &&str| format!("\"{key}\":[\"/ctx\",\"1970-01-01T00:00:01+00:00\",\"put\"]");
+    let files: Vec<String> = keys.iter().map(entry).collect();
+    FsFile::parse(&format!("{{\"file_mapping\":{{{}}}}}", files.join(","))).expect("valid")
+}
+
+#[test]
+fn a_hand_over_that_comes_late_is_taken_once_and_what_is_known_is_newer() {
+    let dir = tempfile::tempdir().expect("temp");
+    let mut journal = Journal::open(dir.path(), None, None).expect("opens");
+    let changed = Stat { mtime_ns: 5 * SECOND, ..stat(1) };
+    land(&mut journal, "R/sent", changed).expect("writes");
+    drop(journal);
+    let mut journal = Journal::open(dir.path(), None, None).expect("opens");
+    assert!(journal.awaits_hand_over(), "a restart in between is none of its business");
+    let fs = handed(&["R/sent", "R/had", "R/gone", "R/own"]);
+    journal.hand_over(None, &fs, |key| key.as_str() == "R/own").expect("writes");
+    let now = seen(&[("R/sent", stat(1)), ("R/had", stat(2)), ("R/own", stat(3))]);
+    let changes = journal.plan(&now);
+    let puts: Vec<_> = changes.puts.iter().map(|put| (put.key.as_str(), put.reason)).collect();
+    assert_eq!(puts, [("R/own", Reason::New), ("R/sent", Reason::Changed)]);
+    assert_eq!(changes.deletes.len(), 1, "what init fetched and main deleted");
+    // What is forgotten from now on is forgotten for good: the store may have lost it, and the record is older.
+    journal.removed(&key("R/had")).expect("writes");
+    drop(journal);
+    let mut journal = Journal::open(dir.path(), None, Some(&fs)).expect("opens");
+    assert!(!journal.awaits_hand_over());
+    journal.hand_over(None, &fs, |_| false).expect("writes");
+    assert_eq!(stored(&journal), ["R/gone", "R/sent"]);
+}
+
+#[test]
+fn no_hand_over_is_taken_where_one_was_or_where_a_journal_was_lost() {
+    let dir = tempfile::tempdir().expect("temp");
+    drop(Journal::open(dir.path(), None, Some(&handed(&["R/a"]))).expect("opens"));
+    let mut journal = Journal::open(dir.path(), None, None).expect("opens");
+    assert!(!journal.awaits_hand_over());
+    // A rewrite keeps that.
+    (0..2000).for_each(|_| drop(land(&mut journal, "R/b", stat(1))));
+    journal.flush().expect("writes");
+    drop(journal);
+    assert!(!Journal::open(dir.path(), None, None).expect("opens").awaits_hand_over());
+    fs::write(dir.path().join(log::NAME), "{}").expect("writes");
+    let journal = Journal::open(dir.path(), None, Some(&handed(&["R/a"]))).expect("opens");
+    assert!(!journal.awaits_hand_over() && stored(&journal).is_empty());
+    drop(journal);
+    assert!(!Journal::open(dir.path(), None, None).expect("opens").awaits_hand_over());
+}

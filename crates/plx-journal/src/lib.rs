@@ -27,6 +27,7 @@ mod walk;
 pub use error::{FsFileError, JournalError};
 pub use format::{FsEntry, FsFile, FsOp};
 pub use guard::{Held, HoldReason};
+pub use hand_over::Underway;
 pub use journal::{Journal, Note, StoredAs};
 pub use plan::{Changes, Delete, Put, Reason};
 pub use plx_contract::Stat;

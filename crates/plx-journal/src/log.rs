@@ -51,6 +51,8 @@ pub(crate) enum Line {
     Dir { key: String, base: PathBuf },
     /// It was removed there.
     Rmdir { key: String },
+    /// A hand-over was taken, or may not be taken any more.
+    Handed,
 }
 
 /// `stat` as it stands in a line.

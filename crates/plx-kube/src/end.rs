@@ -75,6 +75,27 @@ pub fn waits_in_vain<'a>(pod: &'a Pod, container: &str) -> Option<&'a str> {
     not_started(status).filter(|reason| *reason != "CrashLoopBackOff")
 }
 
+/// Whether init containers are still at work, so that the container has not been started. Only what is listed counts; init
+/// containers that are sidecars do not end.
+pub fn is_prepared(pod: &Pod, container: &str) -> bool {
+    let listed =
+        |list: &[ContainerStatus], name: &str| list.iter().find(|status| status.name == name).cloned();
+    let Some(main) = listed(&pod.status.container_statuses, container) else { return false };
+    let has_run = |status: &ContainerStatus| {
+        status.state.running.is_some()
+            || status.state.terminated.is_some()
+            || status.last_state.terminated.is_some()
+    };
+    let is_through =
+        |status: ContainerStatus| status.state.terminated.is_some_and(|end| end.exit_code == Some(0));
+    let mut inits =
+        pod.spec.init_containers.iter().filter(|own| own.restart_policy.as_deref() != Some("Always"));
+    !has_run(&main)
+        && inits.any(|own| {
+            listed(&pod.status.init_container_statuses, &own.name).is_some_and(|status| !is_through(status))
+        })
+}
+
 fn not_started(status: &ContainerStatus) -> Option<&str> {
     let reason = status.state.waiting.as_ref()?.reason.as_str();
     NOT_STARTED.contains(&reason).then_some(reason)
@@ -136,6 +157,39 @@ mod tests {
 
     /// The words and the exit code.
     type Want = Option<(&'static str, Option<i64>)>;
+
+    #[test]
+    fn a_container_is_prepared_while_an_init_container_of_its_pod_has_not_ended_well() {
+        let running = json!({"running": {}});
+        let pod = |main: Value, inits: &[(&str, Value)]| {
+            let named = |(name, state): &(&str, Value)| json!({"name": name, "state": state});
+            let pod: Pod = serde_json::from_value(json!({
+                "spec": {"initContainers": [{"name": "side", "restartPolicy": "Always"}, {"name": "a"}, {"name": "b"}]},
+                "status": {
+                    "phase": "Pending",
+                    "containerStatuses": [{"name": "main", "state": main}],
+                    "initContainerStatuses": inits.iter().map(named).collect::<Vec<_>>(),
+                },
+            }))
+            .unwrap();
+            is_prepared(&pod, "main")
+        };
+        let waits = || waiting("PodInitializing");
+        let side = || ("side", running.clone());
+        let through = |name| (name, terminated(0, "Completed"));
+        assert!(pod(waits(), &[side(), ("a", running.clone()), ("b", waits())]));
+        assert!(pod(waits(), &[side(), through("a"), ("b", waits())]));
+        assert!(pod(waits(), &[side(), through("a"), ("b", terminated(1, "Error"))]));
+        assert!(pod(waits(), &[side(), through("a"), ("b", waiting("CrashLoopBackOff"))]));
+        assert!(!pod(waits(), &[side(), through("a"), through("b")]), "its image is pulled");
+        assert!(
+            !pod(running.clone(), &[side(), through("a"), ("b", waits())]),
+            "it runs, whatever else is said"
+        );
+        assert!(!pod(terminated(1, "Error"), &[side(), ("a", waits())]));
+        assert!(!pod(waits(), &[]), "nothing is listed yet, or not any more");
+        assert!(!is_prepared(&Pod::default(), "main"));
+    }
 
     #[test]
     fn what_counts_as_the_end() {

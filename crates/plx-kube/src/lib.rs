@@ -22,7 +22,7 @@ mod usage;
 mod watch;
 
 pub use cluster::{Cluster, has_service, operation_path};
-pub use end::{End, waits_in_vain};
+pub use end::{End, is_prepared, waits_in_vain};
 pub use error::KubeError;
 pub use feed::{Feed, News};
 pub use list::{Page, Selector};

@@ -21,9 +21,9 @@ use plx_contract::logs::Time;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use stream::{Closed, StreamEnd};
+use stream::{Closed, Reading, StreamEnd};
 use tokio::sync::{mpsc, watch};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep_until};
 
 /// A line of a log, or a word about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,6 +73,16 @@ pub enum Progress {
     Refused,
 }
 
+/// What whoever takes lines wants of a follower.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Wishes {
+    /// Somebody waits for the end: what is open may be dead, and is opened anew.
+    pub hurried: bool,
+    /// How often lines were asked for that have no end yet: who waits for it any longer may lose them. What comes behind such a
+    /// line is a [`Kind::Continued`].
+    pub unended: u32,
+}
+
 /// What all followers of a pod share.
 #[derive(Debug)]
 pub struct Shared<F> {
@@ -104,7 +114,11 @@ pub struct Follower<F> {
     cursor: Cursor,
     sink: mpsc::Sender<Chunk>,
     progress: watch::Sender<Progress>,
-    hurry: watch::Receiver<bool>,
+    wishes: watch::Receiver<Wishes>,
+    /// Of [`Wishes::unended`], those that were heard.
+    asked: u32,
+    /// What the last stream ended with: a line that has no end yet.
+    left: Option<Reading>,
     pauses: Pauses,
     /// All lines of that start were taken.
     whole: Option<u32>,
@@ -135,18 +149,20 @@ enum Next {
 }
 
 impl<F: Files> Follower<F> {
-    /// Follows a container from a cursor on. Once `hurry` is true, somebody waits for the end.
+    /// Follows a container from a cursor on.
     pub fn new(
         shared: Arc<Shared<F>>,
         container: &str,
         cursor: Cursor,
         sink: mpsc::Sender<Chunk>,
-        hurry: watch::Receiver<bool>,
+        wishes: watch::Receiver<Wishes>,
     ) -> (Self, watch::Receiver<Progress>) {
         let (progress, told) = watch::channel(Progress::Behind);
         let (container, pauses) = (container.into(), shared.pace.pauses());
-        let (whole, missing) = (None, false);
-        (Self { shared, container, cursor, sink, progress, hurry, pauses, whole, missing }, told)
+        let (asked, left, whole, missing) = (0, None, None, false);
+        let own =
+            Self { shared, container, cursor, sink, progress, wishes, asked, left, pauses, whole, missing };
+        (own, told)
     }
 
     /// Gives all lines, until the container has ended for good, its pod is gone, or nobody takes them any more. Nothing that
@@ -158,7 +174,10 @@ impl<F: Files> Follower<F> {
                 Err(failed) => Ok(Next::After(self.fails(&failed))),
             };
             match next {
-                Ok(Next::After(pause)) => self.rest(pause).await,
+                Ok(Next::After(pause)) => match self.rest(pause).await {
+                    Ok(()) => {}
+                    Err(Closed) => return,
+                },
                 Ok(Next::Over) => break,
                 Err(Closed) => return,
             }
@@ -248,7 +267,7 @@ impl<F: Files> Follower<F> {
 
     /// From now on it is the log of that start.
     async fn begin(&mut self, restart: u32, lost: Option<&str>) -> Result<(), Closed> {
-        self.cursor = Cursor::of_start(restart);
+        (self.cursor, self.left) = (Cursor::of_start(restart), None);
         self.give(lost.map(note).into_iter().collect()).await
     }
 
@@ -257,21 +276,40 @@ impl<F: Files> Follower<F> {
         self.sink.send(chunk).await.map_err(|_| Closed)
     }
 
-    async fn rest(&mut self, pause: Duration) {
+    async fn rest(&mut self, pause: Duration) -> Result<(), Closed> {
         let pace = self.shared.pace;
-        let hurried = *self.hurry.borrow_and_update();
-        let pause = if hurried { pause.min(pace.hurried_pause) } else { pause };
-        let rest = sleep(pause);
-        tokio::pin!(rest);
-        tokio::select! {
-            () = &mut rest => {}
-            changed = self.hurry.changed(), if !hurried => {
-                // Nobody is left who could be in a hurry.
-                if changed.is_err() {
-                    rest.await;
+        let until = Instant::now() + pause;
+        loop {
+            let Wishes { hurried, unended } = *self.wishes.borrow_and_update();
+            if std::mem::replace(&mut self.asked, unended) != unended {
+                self.give_left().await?;
+            }
+            let until = if hurried { until.min(Instant::now() + pace.hurried_pause) } else { until };
+            tokio::select! {
+                () = sleep_until(until) => return Ok(()),
+                changed = self.wishes.changed() => {
+                    // Nobody is left who could want anything.
+                    if changed.is_err() {
+                        sleep_until(until).await;
+                        return Ok(());
+                    }
+                    if !hurried && self.wishes.borrow().hurried {
+                        return Ok(());
+                    }
                 }
             }
         }
+    }
+
+    /// Gives what stands at the end of a stream that is over, without the line's end.
+    async fn give_left(&mut self) -> Result<(), Closed> {
+        let Some(mut left) = self.left.take() else { return Ok(()) };
+        // What a look would say that fails is said by the next one.
+        drop(self.take_waiting(&mut left).await);
+        if !left.lines.is_empty() {
+            self.give(std::mem::take(&mut left.lines)).await?;
+        }
+        Ok(())
     }
 
     /// Says once for all containers that it does not work, and how long to wait.

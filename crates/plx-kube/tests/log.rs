@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "in helpers of tests, too, a surprise ends the test")]
 
 use plx_contract::credential::Files;
-use plx_kube::log::{Cursor, Follower, Kind, Line, PIECE, Progress, Shared};
+use plx_kube::log::{Cursor, Follower, Kind, Line, PIECE, Progress, Shared, Wishes};
 use plx_kube::{Cluster, LogPace};
 use plx_testkit::{FakeKube, KubeFault, Times};
 use std::collections::BTreeMap;
@@ -62,7 +62,7 @@ fn lines(numbers: std::ops::Range<i64>) -> Vec<String> {
 
 struct Followed {
     chunks: mpsc::Receiver<plx_kube::log::Chunk>,
-    hurry: watch::Sender<bool>,
+    wishes: watch::Sender<Wishes>,
     progress: watch::Receiver<Progress>,
     _task: JoinSet<()>,
     taken: Vec<Line>,
@@ -75,11 +75,11 @@ impl Followed {
             kube.env().into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
         let uid = kube.uid(POD);
         let shared = Shared::new(Cluster::of_this_pod(&env, Disk).unwrap(), POD, &uid, pace);
-        let ((sink, chunks), (hurry, hurried)) = (mpsc::channel(4), watch::channel(false));
-        let (follower, progress) = Follower::new(shared, FakeKube::MAIN, cursor.clone(), sink, hurried);
+        let ((sink, chunks), (wishes, wanted)) = (mpsc::channel(4), watch::channel(Wishes::default()));
+        let (follower, progress) = Follower::new(shared, FakeKube::MAIN, cursor.clone(), sink, wanted);
         let mut task = JoinSet::new();
         task.spawn(follower.run());
-        Self { chunks, hurry, progress, _task: task, taken: Vec::new(), cursor }
+        Self { chunks, wishes, progress, _task: task, taken: Vec::new(), cursor }
     }
 
     fn new(kube: &FakeKube) -> Self {
@@ -185,6 +185,52 @@ async fn a_line_without_an_end_waits_for_it() {
     assert!(followed.chunks.try_recv().is_err());
     kube.main_ended(POD, 0, "Completed");
     assert_eq!(followed.ends().await, ["line 0", "10%\r20%"]);
+}
+
+/// Asks for lines that have no end.
+fn ask(followed: &Followed) {
+    followed.wishes.send_modify(|wishes| wishes.unended += 1);
+}
+
+#[tokio::test]
+async fn a_line_without_an_end_is_given_when_somebody_cannot_wait_and_what_follows_continues_it() {
+    let kube = cluster().await;
+    let mut followed = Followed::new(&kube);
+    print(&kube, 0..1);
+    followed.takes(1).await;
+    ask(&followed);
+    kube.print_without_end(POD, FakeKube::MAIN, THEN + 5, "50%");
+    // It may come before or after that was heard; whoever asks does so again and again.
+    while followed.taken.len() < 2 {
+        ask(&followed);
+        if let Ok(Some(chunk)) = timeout(Duration::from_millis(20), followed.chunks.recv()).await {
+            followed.taken.extend(chunk.lines);
+        }
+    }
+    kube.print_as_it_is(POD, FakeKube::MAIN, THEN + 5, "\r100%");
+    followed.takes(3).await;
+    assert_eq!(followed.texts(), ["line 0", "50%", "\r100%"]);
+    assert_eq!(followed.taken[2].kind, Kind::Continued);
+}
+
+/// As on Kubernetes 1.20: the status says that main runs, and its log has an end, again and again.
+#[tokio::test]
+async fn a_last_line_without_an_end_is_given_once_however_often_its_log_ends_and_somebody_asks() {
+    let kube = cluster().await;
+    let mut followed = Followed::new(&kube);
+    print(&kube, 0..2);
+    kube.print_without_end(POD, FakeKube::MAIN, THEN + 1_000_000_000, "Traceback");
+    kube.end_logs(true);
+    followed.takes(2).await;
+    kube.answered(LOG, 200, 4).await;
+    assert!(followed.chunks.try_recv().is_err(), "it may get its end yet");
+    for count in 5..15 {
+        ask(&followed);
+        kube.answered(LOG, 200, count).await;
+    }
+    followed.takes(3).await;
+    kube.main_ended(POD, 1, "Error");
+    assert_eq!(followed.ends().await, ["line 0", "line 1", "Traceback"]);
 }
 
 #[tokio::test]
@@ -345,7 +391,7 @@ async fn a_silent_stream_is_opened_anew_and_so_is_every_one_when_there_is_a_hurr
     kube.black_hole();
     print(&kube, 4..6);
     kube.recover();
-    patient.hurry.send_replace(true);
+    patient.wishes.send_modify(|wishes| wishes.hurried = true);
     patient.takes(2).await;
     assert_eq!(patient.texts(), lines(4..6));
 }

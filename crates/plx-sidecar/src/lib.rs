@@ -14,6 +14,7 @@ pub mod finish;
 pub mod intervals;
 pub mod logs;
 pub mod main_container;
+mod once;
 pub mod pass;
 pub mod peers;
 pub mod pod_status;

@@ -11,7 +11,7 @@ mod writer;
 use crate::Config;
 use crate::finish::SETTLE;
 use plx_contract::{Classified, Env};
-use plx_kube::log::{Follower, Progress, Shared};
+use plx_kube::log::{Follower, Progress, Shared, Wishes};
 use plx_kube::{Cluster, KubeError, LogPace, Pod};
 use plx_runtime::DiskFiles;
 use spool::Spool;
@@ -35,6 +35,8 @@ const DRAIN: Duration = Duration::from_secs(60);
 const QUIET: Duration = Duration::from_millis(500);
 /// One that never stops talking is listened to for so long.
 const TALK: Duration = Duration::from_secs(2);
+/// For lines without an end to come, once they were asked for.
+const UNENDED: Duration = Duration::from_millis(100);
 /// Between two looks whether the last lines have come.
 const LOOK: Duration = Duration::from_millis(50);
 /// After the first failure to read the pod; pauses double up to the last.
@@ -45,7 +47,7 @@ const WAITING: usize = 4;
 /// The logs of a pod, being collected.
 pub struct Logs {
     asks: mpsc::Sender<Ask>,
-    hurry: watch::Sender<bool>,
+    wishes: watch::Sender<Wishes>,
     state: watch::Receiver<State>,
     /// When a line came last.
     came: watch::Receiver<Instant>,
@@ -80,7 +82,7 @@ impl Logs {
     fn start(config: &Config, cluster: Cluster<DiskFiles>, spool: Spool) -> Self {
         let (asks, asked) = mpsc::channel(1);
         let (sink, chunks) = mpsc::channel(WAITING);
-        let (hurry, hurried) = watch::channel(false);
+        let (wishes, wanted) = watch::channel(Wishes::default());
         let (told, state) = watch::channel(State::Looking);
         let (comes, came) = watch::channel(Instant::now());
         let (pod, pace) = (config.pod.clone(), LogPace::polling(config.poll));
@@ -99,9 +101,9 @@ impl Logs {
             let (mut followers, mut progress) = (JoinSet::new(), BTreeMap::new());
             for container in seen.spec.init_containers.iter().chain(&seen.spec.containers) {
                 let cursor = cursors.of(&container.name);
-                let (sink, hurried) = (sink.clone(), hurried.clone());
+                let (sink, wanted) = (sink.clone(), wanted.clone());
                 let (follower, told) =
-                    Follower::new(std::sync::Arc::clone(&shared), &container.name, cursor, sink, hurried);
+                    Follower::new(std::sync::Arc::clone(&shared), &container.name, cursor, sink, wanted);
                 followers.spawn(follower.run());
                 progress.insert(container.name.clone(), told);
             }
@@ -110,12 +112,20 @@ impl Logs {
             // The channels stay open: what the writer has is still to be asked for.
             std::future::pending::<()>().await;
         });
-        Self { asks, hurry, state, came, tasks }
+        Self { asks, wishes, state, came, tasks }
     }
 
-    /// Gives what was collected to the next pass, when there is enough of it, or when it is the last.
+    /// Gives what was collected to the next pass, when there is enough of it, or when it is the last. When no other may come, lines
+    /// without an end are waited for no longer: they come with the pass after.
     pub async fn publish(&self, last: bool) {
         self.part(last, Vec::new()).await;
+        if last {
+            self.ask_for_unended();
+        }
+    }
+
+    fn ask_for_unended(&self) {
+        self.wishes.send_modify(|wishes| wishes.unended = wishes.unended.wrapping_add(1));
     }
 
     /// `broken`: containers whose logs may go on.
@@ -137,7 +147,7 @@ impl Logs {
 
     /// Waits for the last lines, and gives all there is to the last pass. What comes after that is not collected.
     pub async fn finish(mut self, main: &str, main_is_gone: bool, hard: &CancellationToken) {
-        self.hurry.send_replace(true);
+        self.wishes.send_modify(|wishes| wishes.hurried = true);
         let begun = Instant::now();
         let (mut looks, mut ready) = (interval(LOOK), None);
         let came = loop {
@@ -160,7 +170,13 @@ impl Logs {
             tracing::warn!("the last lines of the logs may be missing: they did not come in time");
         }
         // Out of time nothing more is sent: then the report says it.
-        let broken = if hard.is_cancelled() { Vec::new() } else { self.broken(main) };
+        let broken = if hard.is_cancelled() {
+            Vec::new()
+        } else {
+            self.ask_for_unended();
+            sleep(UNENDED).await;
+            self.broken(main)
+        };
         self.part(true, broken).await;
         self.tasks.shutdown().await;
     }

@@ -35,6 +35,11 @@ pub trait MainContainer: Send {
     fn lives(&self) -> bool {
         false
     }
+
+    /// Whether it says that main has not been started, because init containers are at work.
+    fn is_prepared(&self) -> bool {
+        false
+    }
 }
 
 /// A process of this machine.
@@ -141,5 +146,9 @@ impl MainContainer for Signs {
 
     fn lives(&self) -> bool {
         self.signs.iter().any(|sign| sign.lives())
+    }
+
+    fn is_prepared(&self) -> bool {
+        self.signs.iter().any(|sign| sign.is_prepared())
     }
 }

@@ -1,5 +1,6 @@
 //! One pass: scan, plan, apply, and a commit of only what landed.
 
+mod hand_over;
 mod lag;
 mod record;
 mod report;
@@ -11,10 +12,12 @@ pub use record::RECORD;
 pub use report::{PassReport, Totals, Waiting};
 
 use crate::Config;
+use crate::once::Once;
 use crate::peers::{Others, Peers};
 use crate::spec::Source;
 use crate::summaries::Summaries;
 use crate::unfinished;
+use hand_over::HandOver;
 use lag::Lag;
 use plx_contract::{Layout, RelPath, run::RunUuid};
 use plx_journal::{
@@ -43,7 +46,7 @@ pub struct Passes {
     layout: Layout,
     run: RunUuid,
     journal: Journal,
-    warned: HashSet<String>,
+    warned: Once,
     waiting: BTreeMap<RelPath, Waiting>,
     totals: Totals,
     lag: Lag,
@@ -63,6 +66,7 @@ pub struct Passes {
     found: HashMap<RelPath, Present>,
     names: Names,
     peers: Peers,
+    hand_over: HandOver,
 }
 
 impl Passes {
@@ -74,7 +78,7 @@ impl Passes {
             layout: config.layout.clone(),
             run: config.run.uuid.clone(),
             journal,
-            warned: HashSet::new(),
+            warned: Once::default(),
             waiting: BTreeMap::new(),
             totals: Totals::default(),
             lag: Lag::default(),
@@ -88,6 +92,7 @@ impl Passes {
             found: HashMap::new(),
             names: Names::of(&config.run.uuid, &config.pod),
             peers: Peers::default(),
+            hand_over: HandOver::of(config),
         }
     }
 
@@ -178,14 +183,14 @@ impl Passes {
     pub async fn run(&mut self, patience: Patience, hard: &CancellationToken) -> PassReport {
         let (started, began) = (Instant::now(), SystemTime::now());
         let requests = self.engine.progress().requests();
-        let (seen, unread) = look(&self.layout, &self.run).await;
+        let (seen, unread) = self.look_and_take_over().await;
         for problem in &seen.problems {
             self.warn_once(problem.to_string());
         }
         // Links that lead nowhere or away are left out by rule; these are files that somebody expects in the store.
         let unstorable =
             |kind| matches!(kind, ProblemKind::Name | ProblemKind::Unreadable | ProblemKind::Duplicate);
-        let changes = self.journal.plan(&seen);
+        let changes = self.hand_over.allowed(self.journal.plan(&seen));
         let changed = changes.puts.len() + changes.deletes.len() + changes.blocking.len();
         let mut report = PassReport { seen: seen.files.len(), changed, ..PassReport::default() };
         report.unstorable = seen
@@ -215,7 +220,9 @@ impl Passes {
         self.apply(&engine, changes, &seen, hard, &mut report).await;
         self.committed("flush the journal", |journal| journal.flush());
         (report.behind, report.behind_in_all, report.measured) = self.lag.of_this_pass(began);
-        self.summaries.look(&seen);
+        if !self.hand_over.is_under_way() {
+            self.summaries.look(&seen);
+        }
         report.took = started.elapsed();
         report.requests = self.engine.progress().requests() - requests;
         self.totals.add(&report);
@@ -223,6 +230,7 @@ impl Passes {
             self.warn_once(format!("write down a pass: {error}; the next are tried again"));
         }
         self.tell(&report);
+        self.warned.round_ended();
         report
     }
 
@@ -296,6 +304,7 @@ impl Passes {
         for Differing { key, present } in differing {
             self.committed("remember a difference", |journal| journal.removed(&key));
             self.resent.insert(key.clone());
+            self.lag.lost(&key);
             if let Some(present) = present {
                 self.found.insert(key, present);
             }
@@ -393,7 +402,7 @@ impl Passes {
     }
 
     fn warn_once(&mut self, what: String) {
-        if self.warned.insert(what.clone()) {
+        if self.warned.is_new(&what) {
             tracing::warn!("{what}");
         }
     }

@@ -5,9 +5,11 @@ use crate::config::A_YEAR;
 use crate::main_container::{Gone, MainContainer};
 use futures::future::{self, BoxFuture, FutureExt};
 use plx_contract::{Classified, Env};
-use plx_kube::{Cluster, End, Feed, KubeError, News, Pace, waits_in_vain};
+use plx_kube::{Cluster, End, Feed, KubeError, News, Pace, is_prepared, waits_in_vain};
 use plx_runtime::{DiskFiles, Stop};
 use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Duration, Instant};
@@ -31,6 +33,8 @@ enum Sight {
 /// The status of the pod that this is, followed by a task of its own: it goes on while nobody waits.
 pub struct PodStatus {
     sight: watch::Receiver<Sight>,
+    /// Init containers are at work, as far as was heard last.
+    prepared: Arc<AtomicBool>,
     /// Aborted with this.
     _task: JoinSet<()>,
 }
@@ -39,6 +43,7 @@ pub struct PodStatus {
 pub struct Listener {
     container: String,
     sight: watch::Sender<Sight>,
+    prepared: Arc<AtomicBool>,
     grace: watch::Sender<Duration>,
 }
 
@@ -83,9 +88,10 @@ impl PodStatus {
     {
         let start = Sight::Nothing { since: Instant::now(), refused: false };
         let (sender, sight) = watch::channel(start);
-        let mut tasks = JoinSet::new();
-        tasks.spawn(task(Listener { container: container.to_owned(), sight: sender, grace }));
-        Self { sight, _task: tasks }
+        let (mut tasks, prepared) = (JoinSet::new(), Arc::<AtomicBool>::default());
+        let container = container.to_owned();
+        tasks.spawn(task(Listener { container, sight: sender, prepared: Arc::clone(&prepared), grace }));
+        Self { sight, prepared, _task: tasks }
     }
 }
 
@@ -96,6 +102,12 @@ impl Listener {
             && let Some(seconds) = pod.grace_period_seconds()
         {
             self.grace.send_replace(Duration::from_secs(seconds.min(A_YEAR)));
+        }
+        // Of a pod that was evicted nothing may be listed: what was known before holds.
+        if let News::Pod(pod) = &news
+            && !pod.status.container_statuses.is_empty()
+        {
+            self.prepared.store(is_prepared(pod, &self.container), Ordering::Relaxed);
         }
         let sight = match news {
             News::Pod(pod) => match End::of(&pod, &self.container) {
@@ -143,5 +155,14 @@ impl MainContainer for PodStatus {
 
     fn lives(&self) -> bool {
         *self.sight.borrow() == Sight::Runs && self.sight.has_changed().is_ok()
+    }
+
+    fn is_prepared(&self) -> bool {
+        let is_heard = match *self.sight.borrow() {
+            // Main may have been started since.
+            Sight::Nothing { refused, since } => !refused && since.elapsed() < SILENCE,
+            _ => true,
+        };
+        is_heard && self.prepared.load(Ordering::Relaxed)
     }
 }

@@ -14,7 +14,7 @@ use crate::summaries::{LAST_DELIVERY, Summaries};
 use crate::{Config, DEFAULT_GRACE, SidecarError, finish, unfinished};
 use plx_contract::Class;
 use plx_contract::env::SharedEnv;
-use plx_journal::{FsFile, Journal};
+use plx_journal::{FsFile, Journal, Underway};
 use plx_kube::Cluster;
 use plx_runtime::{DiskFiles, Report, Stop, memory_limit};
 use plx_store::{Bucket, Opened};
@@ -162,6 +162,7 @@ pub async fn supervise(
                     asked.elapsed() + LAST_LINES >= grace.saturating_sub(margin(grace))
                 });
                 let report = {
+                    passes.beside_init(main.is_prepared());
                     let pass = async {
                         if let Some(logs) = part {
                             logs.publish(last).await;
@@ -206,6 +207,7 @@ pub async fn supervise(
     if time.step(1, beside).await.is_none() {
         tracing::debug!("what is collected beside the passes did not end in time");
     }
+    passes.beside_init(main.is_prepared());
     // Out of time, one more look says what is missing; a disk that hangs must not cost the report.
     let last = time.step(3, finish::finish(passes, &stop.asked, &hard)).await;
     if time.step(2, passes.close(ABORTS)).await.is_none() {
@@ -367,10 +369,9 @@ fn open(config: &Config, env: &impl SharedEnv) -> Result<Remote, SidecarError> {
 
 /// The journal of this pod, or what init left. Neither being readable stops nothing: files are then sent again.
 fn open_journal(config: &Config) -> Journal {
-    let hand_over = FsFile::load(&config.layout.fs_file()).unwrap_or_else(|error| {
-        tracing::warn!("{error}; what init fetched is sent again");
-        None
-    });
+    // Init may still be writing it: passes look again, and say so when it cannot be read.
+    let path = config.layout.fs_file();
+    let hand_over = (!Underway::is(&path)).then(|| FsFile::load(&path).unwrap_or_default()).flatten();
     let run = Some(&config.run.uuid);
     let journal = Journal::open(&config.layout.own_state(&config.pod), run, hand_over.as_ref());
     let journal = journal.unwrap_or_else(|error| {

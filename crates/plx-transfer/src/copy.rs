@@ -1,5 +1,6 @@
 //! Copies between two folders of this machine: by reference where the file system can, in the kernel where not.
 
+use crate::grows::hash_of;
 use crate::place::Place;
 use crate::still::Held;
 use crate::{Present, Progress, TransferError};
@@ -198,7 +199,7 @@ pub(crate) fn file(
     let held = held.unwrap_or(Held::Still(found));
     let Some(stat) = held.of(&found) else { return Ok(Copied::Changed) };
     // What comes behind the end of a file that grows is for the next time. Every other one is read to its end.
-    let end = if matches!(held, Held::Grows(_)) { stat.size } else { u64::MAX };
+    let end = if matches!(held, Held::Grows(_) | Held::Prefix(..)) { stat.size } else { u64::MAX };
     let temp = place.temp(name)?;
     let written = |error| place.failed("write", name, error);
     if rustix::fs::ioctl_ficlone(temp.file(), &from).is_ok() {
@@ -234,6 +235,11 @@ pub(crate) fn file(
         }
     }
     if held.of(&crate::still::status(&from).map_err(unread)?).is_none() {
+        return Ok(Copied::Changed);
+    }
+    if let Held::Prefix(stat, wanted) = held
+        && hash_of(temp.file(), stat.size, source, stop)? != Some(wanted)
+    {
         return Ok(Copied::Changed);
     }
     temp.file().set_permissions(Permissions::from_mode(stat.mode & 0o777)).map_err(written)?;
@@ -285,6 +291,27 @@ mod tests {
             ["ckpt-5 folder", "ckpt-5/w file", "dir folder", "dir/tok file", "latest -> ckpt-5", "tok file"]
         );
         assert_eq!(errors.len(), 3, "{errors:#?}");
+    }
+
+    #[test]
+    fn of_a_large_log_the_beginning_that_was_marked_is_copied_and_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let (source, to) = (folder.path().join("log"), folder.path().join("to"));
+        std::fs::create_dir(&to).unwrap();
+        std::fs::write(&source, "one\ntwo\n").unwrap();
+        let (seen, stop) = (Stat::of(&std::fs::metadata(&source).unwrap()), CancellationToken::new());
+        let hash = hash_of(&File::open(&source).unwrap(), 8, &source, &stop).unwrap().expect("text");
+        let copied = || {
+            let (place, name) = (Place::existing(&to).unwrap(), RelPath::parse("log").unwrap());
+            let held = Some(Held::Prefix(seen, hash));
+            file(&source, &place, &name, held, true, &Progress::default(), &stop).unwrap()
+        };
+        std::fs::write(&source, "one\ntwo\nthree\n").unwrap();
+        assert!(matches!(copied(), Copied::Whole { bytes: 8, .. }));
+        assert_eq!(std::fs::read_to_string(to.join("log")).unwrap(), "one\ntwo\n");
+        std::fs::write(&source, "ONE\ntwo\nthree\n").unwrap();
+        assert!(matches!(copied(), Copied::Changed), "it is as long, and another");
+        assert_eq!(std::fs::read_to_string(to.join("log")).unwrap(), "one\ntwo\n");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What every transfer shares: workers, memory, pace, patience.
 
+use crate::grows::Logs;
 use crate::rest::Rests;
 use crate::{Budget, Cause, Ledger, Pace, Progress, TransferError};
 use backon::BackoffBuilder;
@@ -76,6 +77,7 @@ pub struct Engine {
     pub(crate) ledger: Ledger,
     rests: Arc<Rests>,
     refuses_conditions: Arc<AtomicBool>,
+    logs: Arc<Logs>,
     lets_rest: bool,
     progress: Arc<Progress>,
 }
@@ -94,6 +96,7 @@ impl Engine {
             ledger: Ledger::default(),
             rests: Arc::default(),
             refuses_conditions: Arc::default(),
+            logs: Arc::default(),
             lets_rest: false,
             progress: Arc::default(),
         }
@@ -151,6 +154,11 @@ impl Engine {
         if !self.refuses_conditions.swap(true, Ordering::Relaxed) {
             tracing::debug!("the store does not write on conditions: what stands there is looked at first");
         }
+    }
+
+    /// Large files that do not hold still.
+    pub(crate) fn logs(&self) -> &Logs {
+        &self.logs
     }
 
     /// The uploads in flight.

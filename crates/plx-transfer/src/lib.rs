@@ -19,6 +19,7 @@ mod copy;
 mod download;
 mod engine;
 mod error;
+mod grows;
 mod guarded;
 mod ledger;
 mod multipart;

@@ -1,9 +1,10 @@
 //! Large uploads in parts. Every upload that is begun is completed, aborted, or kept in the ledger for later.
 
 use crate::download::{blocking, bug};
+use crate::grows::stays;
 use crate::guarded::Wrote;
 use crate::ledger::Flight;
-use crate::still::{glance, look};
+use crate::still::{Held, glance, look};
 use crate::unfinished::abort;
 use crate::upload::{Send, Upload, now_ns, time_for};
 use crate::{Budget, Cause, Ended, Expected, Present, Remote, TransferError};
@@ -37,7 +38,7 @@ pub(crate) async fn put(
     key: Path,
     job: &Upload,
     file: Arc<File>,
-    before: Stat,
+    (held, before): (Held, Stat),
 ) -> Result<Ended, TransferError> {
     let Remote::Bucket { store, parts, .. } = &send.remote else {
         return Err(TransferError::Bug("parts for a volume".to_owned()));
@@ -69,6 +70,7 @@ pub(crate) async fn put(
             flight,
             file: Arc::clone(&file),
             job,
+            held,
             before,
         };
         match put.all().await {
@@ -166,6 +168,7 @@ struct Put<'a> {
     flight: Flight,
     file: Arc<File>,
     job: &'a Upload,
+    held: Held,
     before: Stat,
 }
 
@@ -175,7 +178,8 @@ impl Put<'_> {
         let read_began_ns = self.flight.read_began_ns;
         let Some(parts) = self.send_parts().await? else { return Ok(None) };
         let after = look(Arc::clone(&self.file), self.job.path.clone()).await?;
-        if !after.same_version(&self.before) {
+        let stays = stays(self.held, &self.file, &self.job.path, &self.send.stop);
+        if self.held.of(&after).is_none() || !stays.await? {
             return Ok(None);
         }
         Ok(Some(match self.complete(parts).await? {
@@ -251,7 +255,7 @@ impl Put<'_> {
             index,
             start,
             length,
-            version: self.before,
+            held: self.held,
             stop,
         })
     }
@@ -390,7 +394,7 @@ struct Part {
     index: usize,
     start: u64,
     length: u64,
-    version: Stat,
+    held: Held,
     stop: CancellationToken,
 }
 
@@ -403,10 +407,10 @@ impl Part {
         }
         let (file, path, start) = (Arc::clone(&self.file), self.path.clone(), self.start);
         let length = usize::try_from(self.length).unwrap_or(usize::MAX);
-        let version = self.version;
+        let held = self.held;
         let content = blocking(move || {
             let failed = |error| TransferError::disk("read", &path, error);
-            if !glance(&file).map_err(failed)?.same_version(&version) {
+            if held.of(&glance(&file).map_err(failed)?).is_none() {
                 return Ok(None);
             }
             match file.read_exact_at(buffer.of_length(length), start) {

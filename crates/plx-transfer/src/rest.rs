@@ -16,6 +16,8 @@ const FREE: u32 = 1;
 const FIRST: Duration = Duration::from_secs(10);
 /// No rest is longer.
 const LONGEST: Duration = Duration::from_secs(600);
+/// A file that nobody has sent for so long is gone.
+const FORGOTTEN: Duration = Duration::from_secs(3600);
 
 /// The files of one store that rest.
 #[derive(Debug, Default)]
@@ -28,6 +30,7 @@ struct Rest {
     /// Tries in a row that a change ended.
     ends: u32,
     until: Option<Instant>,
+    last: Instant,
 }
 
 impl Rests {
@@ -38,14 +41,18 @@ impl Rests {
 
     /// Bytes of it were sent, and then it changed.
     pub(crate) fn changed(&self, key: &RelPath) {
-        let mut held = self.held();
-        let rest = held.entry(key.clone()).or_insert(Rest { ends: 0, until: None });
+        let (mut held, now) = (self.held(), Instant::now());
+        if !held.contains_key(key) {
+            held.retain(|_, rest| rest.last.elapsed() < FORGOTTEN);
+        }
+        let rest = held.entry(key.clone()).or_insert(Rest { ends: 0, until: None, last: now });
+        rest.last = now;
         let time = rest
             .ends
             .checked_sub(FREE)
             .map(|doubled| FIRST.saturating_mul(2_u32.saturating_pow(doubled)).min(LONGEST));
         rest.ends = rest.ends.saturating_add(1);
-        rest.until = time.map(|time| Instant::now() + time);
+        rest.until = time.map(|time| now + time);
     }
 
     /// It was sent whole, or is gone.
@@ -80,5 +87,15 @@ mod tests {
         assert!(!rests.rests(&key));
         rests.changed(&key);
         assert!(!rests.rests(&key), "it counts from the beginning");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn files_that_come_and_go_are_forgotten() {
+        let rests = Rests::default();
+        let key = |number: u32| RelPath::parse(&number.to_string()).unwrap();
+        (0..100).for_each(|number| rests.changed(&key(number)));
+        tokio::time::advance(FORGOTTEN).await;
+        rests.changed(&key(100));
+        assert_eq!(rests.held().len(), 1);
     }
 }

@@ -48,17 +48,27 @@ pub(crate) enum Held {
     /// A small file that only ever grows: a log that somebody writes without a pause. What is there of it is as good as
     /// it gets, and to wait for its end would lose it all with the machine.
     Grows(Stat),
+    /// The beginning of a large log, as far as this version of it, with its hash: see [`crate::grows`].
+    Prefix(Stat, u64),
     /// It is being rewritten: nobody can say which version would be read.
     Changes,
 }
 
 impl Held {
+    /// The size of the version.
+    pub(crate) fn size(self) -> u64 {
+        match self {
+            Self::Still(stat) | Self::Grows(stat) | Self::Prefix(stat, _) => stat.size,
+            Self::Changes => 0,
+        }
+    }
+
     /// The version that may be taken from the file while it is in the state `now`: none when it is another one by now.
     /// What stood in a file that only grew stands there still.
     pub(crate) fn of(self, now: &Stat) -> Option<Stat> {
         match self {
             Self::Still(stat) => stat.same_version(now).then_some(stat),
-            Self::Grows(seen) => {
+            Self::Grows(seen) | Self::Prefix(seen, _) => {
                 let is_it = (seen.dev, seen.ino) == (now.dev, now.ino) && now.size >= seen.size;
                 is_it.then_some(seen)
             }

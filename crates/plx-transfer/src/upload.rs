@@ -9,7 +9,7 @@ use crate::download::{ANSWER_TIME, blocking, bug};
 use crate::guarded::{self, Wrote};
 use crate::remote::literal;
 use crate::still::{Held, hold_still, status};
-use crate::{Engine, Expected, Place, Present, Remote, TransferError, copy, multipart};
+use crate::{Engine, Expected, Place, Present, Remote, TransferError, copy, look, multipart};
 use bytes::Bytes;
 use object_store::ObjectStore;
 use plx_contract::{ObjectVersion, RelPath, Stat};
@@ -140,7 +140,10 @@ impl Send {
                 return Err(TransferError::Bug("a volume without its place".to_owned()));
             }
         };
-        if matches!(ended, Ended::Landed { .. } | Ended::Vanished) {
+        // Of a log that was stored in part the whole would be tried in vain.
+        if matches!(ended, Ended::Landed { .. } | Ended::Vanished)
+            && !self.engine.logs().is_stored_in_part(&job.key)
+        {
             self.engine.rests().forget(&job.key);
         }
         if matches!(ended, Ended::Landed { .. }) {
@@ -155,7 +158,8 @@ impl Send {
         if held == Held::Changes {
             return Ok(Ended::Changed);
         }
-        if before.size > copy::CHUNK && self.engine.leaves_alone(&job.key) {
+        let is_prefix = matches!(held, Held::Prefix(..));
+        if before.size > copy::CHUNK && !is_prefix && self.engine.leaves_alone(&job.key) {
             return Ok(Ended::Changed);
         }
         let engine = self.engine.clone();
@@ -170,9 +174,13 @@ impl Send {
             }
             Ok(match copy::file(&job.path, &place, &job.key, Some(held), true, &progress, &stop)? {
                 copy::Copied::Whole { stat, present, .. } => {
+                    engine.logs().stored(&job.key, stat.size, is_prefix);
                     Ended::Landed { stat, read_began_ns, version: present.version }
                 }
                 copy::Copied::Changed => {
+                    if is_prefix {
+                        engine.logs().changed(&job.key);
+                    }
                     // Of a smaller one not much is copied for nothing.
                     if before.size > copy::CHUNK {
                         engine.rests().changed(&job.key);
@@ -192,7 +200,23 @@ impl Send {
 
     async fn held(&self, file: &Arc<File>, before: Stat, job: &Upload) -> Result<Held, TransferError> {
         let is_small = before.size <= multipart::part_size(before.size, &self.engine.budget);
-        hold_still(file, before, is_small, &job.path, &self.stop).await
+        let held = hold_still(file, before, is_small, &job.path, &self.stop).await?;
+        if is_small {
+            return Ok(held);
+        }
+        let logs = self.engine.logs();
+        if matches!(held, Held::Still(_)) && !self.engine.leaves_alone(&job.key) {
+            logs.saw(&job.key, &before);
+            return Ok(held);
+        }
+        let Some(prefix) = logs.prefix(&job.key, file, &job.path, &self.stop).await? else { return Ok(held) };
+        // A log that is shorter than what is stored is another one, and what is stored may be the whole of the one before.
+        let stands = look(&self.engine, &self.remote, &job.key, &self.stop).await?;
+        if stands.is_some_and(|stands| prefix.size() < stands.size) {
+            logs.changed(&job.key);
+            return Ok(held);
+        }
+        Ok(prefix)
     }
 
     async fn to_bucket(
@@ -203,14 +227,20 @@ impl Send {
     ) -> Result<Ended, TransferError> {
         let Some((file, before)) = self.open(job).await? else { return Ok(Ended::Vanished) };
         let held = self.held(&file, before, job).await?;
-        let (Held::Still(before) | Held::Grows(before)) = held else { return Ok(Ended::Changed) };
+        let (Held::Still(before) | Held::Grows(before) | Held::Prefix(before, _)) = held else {
+            return Ok(Ended::Changed);
+        };
         if before.size > multipart::part_size(before.size, &self.engine.budget) {
-            if self.engine.leaves_alone(&job.key) {
+            let is_prefix = matches!(held, Held::Prefix(..));
+            if !is_prefix && self.engine.leaves_alone(&job.key) {
                 return Ok(Ended::Changed);
             }
-            let ended = multipart::put(self, key, job, file, before).await;
-            if matches!(ended, Ok(Ended::Changed)) {
-                self.engine.rests().changed(&job.key);
+            let ended = multipart::put(self, key, job, file, (held, before)).await;
+            match &ended {
+                Ok(Ended::Changed) if is_prefix => self.engine.logs().changed(&job.key),
+                Ok(Ended::Changed) => self.engine.rests().changed(&job.key),
+                Ok(Ended::Landed { .. }) => self.engine.logs().stored(&job.key, before.size, is_prefix),
+                _ => {}
             }
             return ended;
         }

@@ -65,6 +65,7 @@ pub async fn run(job: &Job, env: &impl SharedEnv, stop: &Stop) -> Result<Report,
     let wants = wants(&job.inputs)?;
     let resumed = wants.first().map(|want| want.to.clone()).unwrap_or_default();
     let started = tokio::time::Instant::now();
+    let _underway = fswatch::announce(job.options.resume, &layout);
     let fetched = fetch::fetch(&opened, wants, &target, &job.options, env, stop).await?;
     let (objects, bytes) = match fetched {
         Fetched::Shown => return Ok(Report::done()),

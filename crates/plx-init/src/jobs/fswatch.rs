@@ -3,7 +3,7 @@
 use crate::InitError;
 use clap::Args;
 use plx_contract::{Env, Layout};
-use plx_journal::{FsFile, Root};
+use plx_journal::{FsFile, Root, Underway};
 use plx_runtime::Report;
 use std::path::{Path, PathBuf};
 
@@ -27,4 +27,11 @@ pub fn run(args: &FswatchArgs, env: &impl Env) -> Result<Report, InitError> {
 pub(crate) fn record(folder: &Path, layout: &Layout) -> Result<(), InitError> {
     FsFile::record(&Root::of(folder)).save(&layout.fs_file())?;
     Ok(())
+}
+
+/// Tells a sidecar that runs already that a record will come of what is being fetched, until what is returned is dropped.
+/// Where that cannot be told, the sidecar may send some of it once more.
+pub(crate) fn announce(resume: bool, layout: &Layout) -> Option<Underway> {
+    let begun = resume.then(|| Underway::begin(&layout.fs_file()))?;
+    begun.inspect_err(|error| tracing::debug!("tell of {}: {error}", layout.fs_file().display())).ok()
 }

@@ -83,6 +83,8 @@ pub async fn run(args: PathArgs, env: &impl SharedEnv, stop: &Stop) -> Result<Re
     };
     let want = Want { from, to, kind };
     let kind = args.connection_kind.unwrap_or_else(|| connection.kind.to_string());
+    let layout = Layout::from_env(env);
+    let _underway = fswatch::announce(args.sync_fw, &layout);
     match fetch::fetch(&opened, vec![want], &target, &options, env, stop).await? {
         Fetched::Shown => Ok(Report::done()),
         Fetched::Nothing => {
@@ -95,7 +97,7 @@ pub async fn run(args: PathArgs, env: &impl SharedEnv, stop: &Stop) -> Result<Re
         }
         Fetched::Placed { objects, bytes } => {
             if args.sync_fw {
-                fswatch::record(path_to, &Layout::from_env(env))?;
+                fswatch::record(path_to, &layout)?;
             }
             let message = format!("{kind} path is initialized, path: `{}`", path_to.display());
             say::line(&message);

@@ -77,11 +77,12 @@ async fn apply(inputs: Vec<Input>, env: &impl SharedEnv, stop: &Stop) -> Result<
         wants.push(Want { from: input.from.clone(), to, kind: input.kind });
     }
     let options = Options { resume: first.record.is_some(), ..Options::default() };
+    let layout = Layout::from_env(env);
+    let _underway = fswatch::announce(options.resume, &layout);
     let (objects, bytes) = match fetch::fetch(&first.opened, wants, &target, &options, env, stop).await? {
         Fetched::Shown | Fetched::Nothing => return Ok((0, 0)),
         Fetched::Placed { objects, bytes } => (objects, bytes),
     };
-    let layout = Layout::from_env(env);
     for input in &inputs {
         if let Some(record) = &input.record {
             fswatch::record(record, &layout)?;

@@ -2,8 +2,10 @@
 
 use crate::lab::{Ended, Lab};
 use plx_contract::run::RunUuid;
-use plx_journal::{FsFile, Journal, Root, ScanRules, scan};
+use plx_journal::{FsFile, Journal, Root, ScanRules, Underway, scan};
+use plx_testkit::{FaultProxy, Match};
 use std::fs;
+use std::time::Duration;
 
 const OBJECTS: [(&str, &str); 3] =
     [("R/outputs/m", "model"), ("R/outputs/.h", "dot"), ("R2/x", "another run")];
@@ -49,6 +51,35 @@ async fn what_a_resume_fetched_is_recorded_and_the_sidecar_uploads_none_of_it() 
         fs::write(lab.art("R/outputs/new"), "trained").unwrap();
         assert_eq!(puts(&lab), 1);
     }
+}
+
+#[tokio::test]
+async fn a_sidecar_that_runs_already_can_see_that_a_hand_over_will_come() {
+    let mut lab = Lab::s3(&OBJECTS).await;
+    let proxy = FaultProxy::start(lab.server().addr()).await;
+    lab.set("AWS_ENDPOINT_URL", &proxy.url());
+    proxy.on(Match::any().path_ends_with("outputs/m")).stall();
+    let (from, to) = ("--path-from=s3://plx/base/R", format!("--path-to={}", lab.art("R").display()));
+    let mut init = lab.start(&["path", "--connection-name=data", from, &to, "--sync-fw"]);
+    let path = lab.art(".fs");
+    let shows = async |shows: bool| {
+        let looks = async {
+            while Underway::is(&path) != shows {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), looks).await.expect("it shows in time");
+    };
+    shows(true).await;
+    init.kill().await.unwrap();
+    shows(false).await;
+    proxy.clear_rules();
+    resume(&lab, "s3://plx/base/R").await.succeeded();
+    assert!(!Underway::is(&path));
+    let left = fs::read_dir(lab.art("")).unwrap().map(|entry| entry.unwrap().file_name());
+    let mut left: Vec<_> = left.collect();
+    left.sort();
+    assert_eq!(left, [".fs", "R"], "nothing is left of it");
 }
 
 #[tokio::test]

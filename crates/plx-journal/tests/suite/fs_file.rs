@@ -3,7 +3,7 @@
 use crate::timeline::initial_tree;
 use crate::tree::{RUN, Tree};
 use plx_contract::{Class, Classified};
-use plx_journal::{FsEntry, FsFile, FsFileError, FsOp, Root};
+use plx_journal::{FsEntry, FsFile, FsFileError, FsOp, Root, Underway};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -85,6 +85,26 @@ fn saving_replaces_in_one_step_and_leaves_nothing_beside_it() {
 }
 
 #[test]
+fn a_hand_over_that_is_being_made_shows_until_it_is_there_or_given_up() {
+    let tree = initial_tree();
+    let path = tree.art().join(".fs");
+    assert!(!Underway::is(&path));
+    let given_up = Underway::begin(&path).unwrap();
+    assert!(Underway::is(&path));
+    drop(given_up);
+    assert!(!Underway::is(&path) && fs::read_dir(tree.art()).unwrap().count() == 1, "nothing is left of it");
+    let underway = Underway::begin(&path).unwrap();
+    let record = FsFile::record(&Root::of(&tree.run()));
+    record.save(&path).unwrap();
+    assert!(!Underway::is(&path), "it is there");
+    drop(underway);
+    assert_eq!(FsFile::load(&path).unwrap(), Some(record));
+    // What a killed init left is locked by nobody.
+    fs::write(tree.art().join(".plx-part..fs"), "").unwrap();
+    assert!(!Underway::is(&path));
+}
+
+#[test]
 fn a_malformed_file_is_a_configuration_error_that_names_it() {
     let tree = Tree::new();
     let path = tree.art().join(".fs");
@@ -96,4 +116,12 @@ fn a_malformed_file_is_a_configuration_error_that_names_it() {
         assert_eq!(error.class(), Class::Config);
         assert!(error.to_string().contains(path.to_str().unwrap()) && error.next_step().is_some(), "{error}");
     }
+    // To open a pipe takes until somebody writes into it.
+    for name in [".fs", ".plx-part..fs"] {
+        fs::remove_file(tree.art().join(name)).ok();
+        let (fifo, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR);
+        rustix::fs::mknodat(rustix::fs::CWD, tree.art().join(name), fifo, mode, 0).unwrap();
+    }
+    assert!(matches!(FsFile::load(&path), Err(FsFileError::Read { .. })));
+    assert!(!Underway::is(&path));
 }

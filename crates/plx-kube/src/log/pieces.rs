@@ -50,6 +50,14 @@ impl Pieces {
         }
     }
 
+    /// What there is of a line is given; what comes of it later continues it.
+    pub(crate) fn flush(&mut self, mut each: impl FnMut(Piece)) {
+        if !self.rest.is_empty() {
+            let bytes = std::mem::take(&mut self.rest);
+            each(Piece { bytes, continued: std::mem::replace(&mut self.within, true) });
+        }
+    }
+
     /// What waits for its end, and is the beginning of a line.
     pub(crate) fn waiting(&self) -> &[u8] {
         if self.within { &[] } else { &self.rest }

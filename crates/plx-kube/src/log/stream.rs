@@ -3,7 +3,7 @@
 use super::cursor::{Replay, hash};
 use super::look::Stand;
 use super::pieces::{Piece, Pieces};
-use super::{Failed, Follower, Kind, Line, Progress};
+use super::{Failed, Follower, Kind, Line, Progress, Wishes};
 use crate::KubeError;
 use crate::cluster::{refused, unreachable};
 use crate::watch::retry_after;
@@ -37,7 +37,8 @@ pub(super) enum StreamEnd {
 }
 
 /// What is known while a stream is read.
-struct Reading {
+#[derive(Debug)]
+pub(super) struct Reading {
     started: u32,
     replay: Replay,
     pieces: Pieces,
@@ -45,7 +46,13 @@ struct Reading {
     began: bool,
     /// Of the line that was read last.
     time: Option<Time>,
-    lines: Vec<Line>,
+    pub lines: Vec<Line>,
+}
+
+impl Reading {
+    fn has_anything(&self) -> bool {
+        self.began || self.pieces.is_within_a_line()
+    }
 }
 
 impl<F: Files> Follower<F> {
@@ -104,17 +111,47 @@ impl<F: Files> Follower<F> {
 
     async fn read(
         &mut self,
-        mut response: Response,
+        response: Response,
         mut reading: Reading,
+        whole: bool,
+    ) -> Result<Result<StreamEnd, Failed>, Closed> {
+        let end = self.read_on(response, &mut reading, whole).await?;
+        if reading.has_anything() {
+            self.left = reading.pieces.is_within_a_line().then_some(reading);
+        }
+        Ok(end)
+    }
+
+    async fn read_on(
+        &mut self,
+        mut response: Response,
+        reading: &mut Reading,
         whole: bool,
     ) -> Result<Result<StreamEnd, Failed>, Closed> {
         let mut got = Vec::new();
         loop {
-            let hurried = *self.hurry.borrow_and_update();
+            let Wishes { hurried, unended } = *self.wishes.borrow_and_update();
+            if std::mem::replace(&mut self.asked, unended) != unended {
+                if !reading.has_anything() {
+                    self.give_left().await?;
+                    // It comes again.
+                    reading.replay = self.cursor.replay();
+                } else if let Err(failed) = self.take_waiting(reading).await {
+                    return Ok(Err(failed));
+                }
+                if !reading.lines.is_empty() {
+                    self.give(std::mem::take(&mut reading.lines)).await?;
+                }
+            }
             let read = tokio::select! {
                 read = timeout(self.shared.pace.silence, response.chunk()) => read,
-                // What is open may be dead: what there is by now is asked for anew.
-                Ok(()) = self.hurry.changed(), if !hurried => return Ok(Ok(StreamEnd::Silent)),
+                Ok(()) = self.wishes.changed() => {
+                    // What is open may be dead: what there is by now is asked for anew.
+                    if !hurried && self.wishes.borrow().hurried {
+                        return Ok(Ok(StreamEnd::Silent));
+                    }
+                    continue;
+                }
             };
             let end = match read {
                 Err(_) => Some(StreamEnd::Silent),
@@ -135,7 +172,7 @@ impl<F: Files> Follower<F> {
             };
             reading.began |= !got.is_empty();
             for piece in got.drain(..) {
-                match self.take(piece, &mut reading).await {
+                match self.take(piece, reading).await {
                     Ok(true) => {}
                     Ok(false) => return Ok(Ok(StreamEnd::OtherStart)),
                     Err(failed) => return Ok(Err(failed)),
@@ -148,6 +185,22 @@ impl<F: Files> Follower<F> {
                 return Ok(Ok(end));
             }
         }
+    }
+
+    /// Takes what waits for the end of its line as if it had come; what follows continues it.
+    pub(super) async fn take_waiting(&mut self, reading: &mut Reading) -> Result<(), Failed> {
+        if reading.pieces.waiting().starts_with(REMOVED) {
+            return Ok(());
+        }
+        let mut got = Vec::new();
+        reading.pieces.flush(|piece| got.push(piece));
+        for piece in got {
+            // One of another start is none of ours.
+            if !self.take(piece, reading).await? {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Takes a line that is new; false when the stream is not of the start that it should be of.

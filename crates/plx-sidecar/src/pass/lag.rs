@@ -29,6 +29,11 @@ impl Lag {
         self.since.entry(put.key.clone()).or_insert(since);
     }
 
+    /// It was stored, and the store does not have it any more. The pass before knew nothing of that.
+    pub fn lost(&mut self, key: &RelPath) {
+        self.since.entry(key.clone()).or_insert(self.looked.unwrap_or_else(SystemTime::now));
+    }
+
     /// It is stored.
     pub fn landed(&mut self, key: &RelPath) {
         let Some(since) = self.since.remove(key) else { return };
@@ -100,5 +105,17 @@ mod tests {
         lag.changed(&put(10, Reason::Unsettled), true);
         lag.landed(&put(0, Reason::New).key);
         assert_eq!(lag.of_this_pass(SystemTime::now()), (Duration::ZERO, Duration::ZERO, 0));
+    }
+
+    #[test]
+    fn what_the_store_lost_is_behind_since_the_last_look_and_not_since_it_was_written() {
+        let mut lag = Lag::default();
+        lag.of_this_pass(SystemTime::now() - Duration::from_secs(60));
+        let old = put(100_000, Reason::New);
+        lag.lost(&old.key);
+        lag.changed(&old, true);
+        lag.landed(&old.key);
+        let (longest, all, measured) = lag.of_this_pass(SystemTime::now());
+        assert_eq!((longest.as_secs(), all.as_secs(), measured), (60, 60, 1));
     }
 }

@@ -27,7 +27,7 @@ struct Members {
 }
 
 impl Document {
-    /// Adds a pod with what happened to it, both as the server gave them.
+    /// Adds a pod as the server gave it, with what happened to it, [`reduced`].
     pub fn pod(&mut self, name: &str, pod: Value, events: Vec<Value>) {
         self.pods.add(name, pod, events);
     }
@@ -61,7 +61,7 @@ impl Document {
 impl Members {
     fn add(&mut self, name: &str, mut object: Value, events: Vec<Value>) {
         let known = secrets_of(&object);
-        let mut events = Value::Array(events.iter().map(reduced).collect());
+        let mut events = Value::Array(events);
         redact(&mut object, &known);
         redact(&mut events, &known);
         if let Value::Object(members) = &mut object {
@@ -102,7 +102,7 @@ fn meaning(parts: &[&DefaultHasher]) -> u64 {
 }
 
 /// An event, as Polyaxon keeps it.
-fn reduced(event: &Value) -> Value {
+pub(super) fn reduced(event: &Value) -> Value {
     let time = |name: &str| {
         let text = event.get(name)?.as_str()?;
         DateTime::parse_from_rfc3339(text)

@@ -1,7 +1,7 @@
 //! One round: pods, services and what happened to them are asked for, and written when they say something new.
 
 use super::Source;
-use super::document::Document;
+use super::document::{Document, reduced};
 use super::file::SpecFile;
 use crate::Config;
 use plx_contract::run::RunUuid;
@@ -79,7 +79,7 @@ impl Rounds {
                 if name == self.pod {
                     document.main_runs = self.main_runs(&pod);
                 }
-                let events = self.events("Pod", &name).await?;
+                let events = self.events("Pod", &name, &document).await?;
                 document.pod(&name, pod, events);
                 pods += 1;
                 if document.len() > MOST {
@@ -96,7 +96,7 @@ impl Rounds {
             let Some(page) = self.list("services", &of_run, from.as_deref()).await? else { break };
             for service in page.items {
                 let name = name_of(&service);
-                let events = self.events("Service", &name).await?;
+                let events = self.events("Service", &name, &document).await?;
                 document.service(&name, service, events);
                 if document.len() > MOST {
                     return Err(AskError::TooLarge);
@@ -112,11 +112,20 @@ impl Rounds {
         serde_json::from_value::<Pod>(pod.clone()).is_ok_and(|pod| End::of(&pod, &self.container).is_none())
     }
 
-    async fn events(&mut self, kind: &str, name: &str) -> Result<Vec<Value>, AskError> {
+    /// What happened to an object, as much as the document has room for.
+    async fn events(&mut self, kind: &str, name: &str, into: &Document) -> Result<Vec<Value>, AskError> {
         let (about, mut events, mut after) = (Selector::about(kind, name), Vec::new(), None);
+        let mut length = into.len();
         loop {
             let Some(page) = self.list("events", &about, after.as_deref()).await? else { return Ok(events) };
-            events.extend(page.items);
+            for event in page.items {
+                let event = reduced(&event);
+                length += event.to_string().len();
+                if length > MOST {
+                    return Err(AskError::TooLarge);
+                }
+                events.push(event);
+            }
             after = page.next;
             if after.is_none() {
                 return Ok(events);

@@ -3,6 +3,7 @@
 use super::Untold;
 use super::api::{Lineage, words};
 use super::told::Told;
+use crate::once::Once;
 use plx_contract::events::{EventFile, EventsError, Summary, summarise};
 use plx_contract::lineage::Artifact;
 use plx_contract::{Classified, Stat};
@@ -56,7 +57,7 @@ pub(super) struct Rounds {
     /// Files whose summary in this state the API does not take, whatever stands beside it, and why.
     refused: BTreeMap<String, (Stat, String)>,
     resting: HashMap<String, Instant>,
-    warned: HashSet<String>,
+    warned: Once,
     /// What the API said last, when it did not take what it was told.
     refusal: Option<String>,
 }
@@ -72,7 +73,7 @@ impl Rounds {
             silent: HashMap::new(),
             refused: BTreeMap::new(),
             resting: HashMap::new(),
-            warned: HashSet::new(),
+            warned: Once::default(),
             refusal: None,
         }
     }
@@ -82,6 +83,18 @@ impl Rounds {
         self.read(files, false).await;
         // What it did not take is told in the next round.
         self.tell().await.ok();
+        self.forget_all_but(files);
+        self.warned.round_ended();
+    }
+
+    /// What is known of files that are gone is forgotten; what is ready to be told of them is told.
+    fn forget_all_but(&mut self, files: &[Candidate]) {
+        let there: HashSet<&str> = files.iter().map(|candidate| candidate.file.path()).collect();
+        self.unsettled.retain(|path, _| there.contains(path.as_str()));
+        self.silent.retain(|path, _| there.contains(path.as_str()));
+        self.refused.retain(|path, _| there.contains(path.as_str()));
+        self.resting.retain(|path, _| there.contains(path.as_str()));
+        self.told.retain(|path| there.contains(path));
     }
 
     /// Rounds until everything is told, or the API says that waiting does not help. Whoever calls bounds the time.
@@ -243,9 +256,8 @@ impl Rounds {
     }
 
     fn warn_once(&mut self, what: String) {
-        if !self.warned.contains(&what) {
+        if self.warned.is_new(&what) {
             tracing::warn!("{what}");
-            self.warned.insert(what);
         }
     }
 }

@@ -88,3 +88,23 @@ async fn what_was_read_in_the_tick_of_its_last_change_is_read_again_and_told_onl
     rounds.tell().await.unwrap();
     assert_eq!((told(), rounds.knows(&file)), (0, true), "settled, and nothing new");
 }
+
+#[tokio::test]
+async fn of_files_that_are_gone_nothing_is_remembered() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut rounds = Rounds::new(Arc::new(Listener::default()), "s".to_owned(), &folder.path().join("own"));
+    for number in 0..20 {
+        let good =
+            candidate(folder.path(), &format!("{number}.plx"), "step|timestamp|metric\n0|2024-05-06|1");
+        let none = candidate(folder.path(), &format!("none-{number}.plx"), "");
+        let long = One { took: LONG, ..read_one(good.clone()) };
+        rounds.take(long);
+        rounds.next(&[good.clone(), none]).await;
+        assert!(rounds.told.has(good.file.path(), &good.stat), "it is told");
+        for known in [rounds.unsettled.len(), rounds.silent.len(), rounds.resting.len(), rounds.told.len()] {
+            assert!(known <= 1, "{known} after {number}");
+        }
+    }
+    rounds.next(&[]).await;
+    assert!(rounds.silent.is_empty() && rounds.told.len() == 0);
+}

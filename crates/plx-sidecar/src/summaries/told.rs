@@ -59,6 +59,17 @@ impl Told {
         self.known.files.insert(path, version(stat));
     }
 
+    /// Files it was told of.
+    #[cfg(test)]
+    pub fn len(&self) -> usize {
+        self.known.files.len()
+    }
+
+    /// Forgets the files that are not to be kept; on disk with the next that is taken.
+    pub fn retain(&mut self, keep: impl Fn(&str) -> bool) {
+        self.known.files.retain(|path, _| keep(path));
+    }
+
     /// Outputs it has to be told yet.
     pub fn outputs(&mut self) -> &mut Map<String, Value> {
         &mut self.known.outputs

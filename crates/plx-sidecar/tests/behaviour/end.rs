@@ -1,11 +1,14 @@
 //! The end: SIGTERM, the signs of main's end, the deadline, and the report.
 
-use crate::world::{RUN, World, after, detail};
+use crate::world::{RUN, World, after, detail, pass};
 use plx_contract::Class;
 use plx_sidecar::intervals::Schedule;
-use plx_sidecar::{DEFAULT_GRACE, OnIncomplete};
+use plx_sidecar::{DEFAULT_GRACE, OnIncomplete, finish};
 use plx_testkit::{Fault, Op, Times, Tree};
 use serde_json::json;
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -184,4 +187,22 @@ async fn a_report_of_thousands_of_files_fits_and_names_the_first() {
     let value: serde_json::Value = serde_json::from_str(&line).unwrap();
     assert_eq!((&value["class"], &value["code"]), (&json!("incomplete"), &json!(75)));
     assert!(value["message"].as_str().unwrap().contains("small/000/00000.bin"), "{line}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_the_last_look_had_no_time_the_report_says_what_the_one_before_it_saw() {
+    let world = World::new();
+    world.settled(&["outputs/a", "outputs/b"]);
+    fs::write(world.run("").join(OsStr::from_bytes(b"no-text-\xff")), "x").unwrap();
+    world.store.fail(Op::Put, "outputs/b", Fault::status(403, "AccessDenied"), Times::Always);
+    let mut passes = world.passes();
+    pass(&mut passes).await;
+    let report = finish::report(&mut passes, None, OnIncomplete::Report, true);
+    let words = "the disk or the store did not answer; 2 were not stored before that";
+    assert!(report.message.contains(words), "{}", report.message);
+    assert!(report.message.contains("outputs/b: ") && report.message.contains("1 files in the store"));
+    let named = detail(&report, "waiting");
+    assert_eq!(named[0], format!("{RUN}/outputs/b"));
+    assert!(named[1].as_str().unwrap().contains("no-text-"), "{named}");
+    assert_eq!((report.class, detail(&report, "unstored")), (Class::Incomplete, json!(2)));
 }

@@ -3,7 +3,8 @@
 use crate::log::Log;
 use crate::world::{World, after};
 use plx_contract::Class;
-use plx_kube::{News, Pod};
+pub use plx_kube::News;
+use plx_kube::Pod;
 use plx_runtime::Report;
 use plx_sidecar::DEFAULT_GRACE;
 use plx_sidecar::intervals::Schedule;
@@ -41,6 +42,11 @@ fn pod(restart_policy: &str, phase: &str, state: Value) -> News {
     News::Pod(Box::new(serde_json::from_value::<Pod>(value).unwrap()))
 }
 
+/// A pod, as the API gives it.
+pub fn told_pod(json: &str) -> News {
+    News::Pod(Box::new(serde_json::from_str(json).unwrap()))
+}
+
 fn running() -> News {
     pod("Never", "Running", json!({"running": {}}))
 }
@@ -54,7 +60,7 @@ fn silence(refused: bool) -> News {
 }
 
 /// A sidecar that knows of main what it is told.
-fn start(world: &World) -> (UnboundedSender<News>, JoinHandle<Report>) {
+pub fn start(world: &World) -> (UnboundedSender<News>, JoinHandle<Report>) {
     let (news, status, grace) = told();
     (news, world.start_given(Signs::default().and(status), grace))
 }

@@ -33,6 +33,8 @@ struct State {
     mood: Mood,
     pods: BTreeMap<String, Value>,
     events: Vec<Value>,
+    /// After each part of the events comes another.
+    endless: bool,
     /// Resources that were asked for.
     asked: Vec<String>,
     /// So many lists of pods from now on show main as it was before.
@@ -42,7 +44,8 @@ struct State {
 impl Api {
     fn of(world: &mut World) -> Arc<Self> {
         let pods = BTreeMap::from([("pod-1".to_owned(), pod("pod-1"))]);
-        let state = State { mood: Mood::Answers, pods, events: vec![], asked: vec![], behind: 0 };
+        let state =
+            State { mood: Mood::Answers, pods, events: vec![], endless: false, asked: vec![], behind: 0 };
         let api = Arc::new(Self(Mutex::new(state)));
         world.source = Some(Arc::<Self>::clone(&api));
         api
@@ -87,6 +90,7 @@ impl Source for Api {
         let mut state = self.0.lock().unwrap();
         state.asked.push(resource.to_owned());
         let mood = state.mood;
+        let next = (state.endless && resource == "events").then(|| "on".to_owned());
         let items = match resource {
             "pods" => {
                 assert_eq!(selector, &Selector::of_run(RUN));
@@ -105,7 +109,7 @@ impl Source for Api {
                 Mood::Hangs => std::future::pending().await,
                 Mood::Fails => Err(refused(503)),
                 Mood::Denies(what) if what == resource => Err(refused(403)),
-                Mood::Answers | Mood::Denies(_) => Ok(Page { items, next: None }),
+                Mood::Answers | Mood::Denies(_) => Ok(Page { items, next }),
             }
         }
         .boxed()
@@ -296,4 +300,46 @@ async fn a_sidecar_that_is_started_again_does_not_write_the_same_again_and_makes
     assert!(world.run(SPEC).exists());
     world.main.cancel();
     sidecar.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_spec_of_more_than_2_mib_leaves_the_file_as_it_is_and_no_more_than_that_is_asked_for() {
+    let event = json!({"reason": "Failed", "message": "x".repeat(300 << 10), "count": 1});
+    let many: fn(&mut State, Value) = |state, event| state.events = vec![event; 8];
+    let endless: fn(&mut State, Value) = |state, event| (state.events, state.endless) = (vec![event], true);
+    let pods: fn(&mut State, Value) = |state, event| {
+        for number in 2..10 {
+            let mut large = pod(&format!("pod-{number}"));
+            large["metadata"]["annotations"]["large"] = event["message"].clone();
+            state.pods.insert(format!("pod-{number}"), large);
+        }
+    };
+    for grow in [many, endless, pods] {
+        let log = Log::capture();
+        let mut world = World::new();
+        let api = Api::of(&mut world);
+        let sidecar = world.start();
+        world.called(Op::Put, SPEC, 1).await;
+        after(1.0).await;
+        let before = world.stored(SPEC).await;
+        assert!(before.is_some());
+        let asked = api.asked("events");
+        api.change(|state| {
+            state.pods.get_mut("pod-1").unwrap()["status"]["phase"] = json!("Unknown");
+            grow(state, event.clone());
+        });
+        after(40.0).await;
+        assert_eq!(world.stored(SPEC).await, before);
+        assert!(api.asked("events") > asked && api.asked("events") < asked + 40, "{}", api.asked("events"));
+        assert_eq!(log.count("the pods of the run have more than 2 MiB"), 1, "{}", log.text());
+        // It is small again.
+        api.change(|state| {
+            (state.events, state.endless) = (vec![], false);
+            state.pods.retain(|name, _| name == "pod-1");
+        });
+        after(60.0).await;
+        assert_eq!(stored(&world).await["pods"]["pod-1"]["status"]["phase"], "Unknown");
+        world.main.cancel();
+        sidecar.await.unwrap();
+    }
 }

@@ -1,6 +1,6 @@
 //! Writers that never rest, on the real clock: no version that is published is a mix of two, or a part of one.
 
-use crate::world::{RUN, World, pass};
+use crate::world::{RUN, World, after, pass};
 use plx_sidecar::pass::Waiting;
 use plx_testkit::Snapshot;
 use std::collections::BTreeMap;
@@ -144,4 +144,44 @@ async fn no_version_that_is_published_is_torn() {
     let versions = versions.load(Ordering::Relaxed);
     eprintln!("{PASSES} passes: {versions} versions published, {changing} times a file was still changing");
     assert!(versions > PASSES / 2 && changing > 0, "{versions} versions, {changing} times changing");
+}
+
+/// Appends to a file without a pause that anybody could use, on the paused clock.
+async fn logger(path: PathBuf) {
+    let mut file = File::options().append(true).open(path).unwrap();
+    loop {
+        file.write_all(&b"a line of a log\n".repeat(300)).unwrap();
+        after(0.05).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_log_that_never_pauses_is_stored_as_far_as_it_was_and_not_at_every_pass() {
+    let world = World::new();
+    world.write("outputs/log", &"a line of a log\n".repeat(600_000));
+    let mut logger = tokio::spawn(logger(world.run("outputs/log")));
+    let (mut passes, mut sent, mut stored) = (world.passes(), 0, 0);
+    // 1 MB every 10 s; in 4 minutes a log of 10 MB is one of 33 MB.
+    for number in 0..24 {
+        let report = pass(&mut passes).await;
+        (sent, stored) = (sent + report.bytes, stored + report.stored);
+        assert!(report.stored > 0 || !report.waiting.is_empty(), "what came since waits");
+        assert!(number < 12 || stored > 0, "after two minutes");
+        after(10.0).await;
+    }
+    let (there, log) =
+        (world.stored("outputs/log").await.unwrap(), fs::read(world.run("outputs/log")).unwrap());
+    assert!(
+        log.starts_with(there.as_bytes()) && there.len() * 2 > log.len(),
+        "{} of {}",
+        there.len(),
+        log.len()
+    );
+    assert!(stored < 12 && sent < log.len() as u64 * 5, "{stored} times, {sent} of {}", log.len());
+    logger.abort();
+    (&mut logger).await.unwrap_err();
+    world.settle();
+    after(600.0).await;
+    pass(&mut passes).await;
+    assert_eq!(world.difference().await, "");
 }

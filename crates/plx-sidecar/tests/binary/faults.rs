@@ -2,9 +2,15 @@
 
 use crate::pod::{Pod, RUN};
 use plx_testkit::{Match, Tree};
+use plx_transfer::Settings;
+use rustix::fs::{CWD, FileType, Mode};
 use rustix::process::Signal;
 use serde_json::json;
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::time::Duration;
+use tokio::time::Instant;
 
 #[tokio::test]
 async fn a_store_that_fails_the_first_two_attempts_of_some_uploads_loses_nothing() {
@@ -75,4 +81,37 @@ async fn wrong_keys_are_named_in_the_report_and_end_the_last_pass_soon() {
     let message = ended.report["message"].as_str().unwrap();
     assert!(message.contains("outputs/a") && message.contains("SignatureDoesNotMatch"), "{message}");
     assert!(ended.report["next"].is_string());
+}
+
+/// A pipe that nobody writes into takes the place of a file between the look at it and its turn: to open it takes for ever, as
+/// on a disk that hangs.
+#[tokio::test]
+async fn a_disk_that_hangs_costs_neither_the_deadline_nor_the_report_of_what_was_known_before() {
+    let pod = Pod::new().await;
+    let unstorable = pod.run("").join(OsStr::from_bytes(b"no-text-\xff"));
+    fs::write(&unstorable, "x").unwrap();
+    pod.write("outputs/early", "early");
+    let sidecar = pod.start(&["--sync-interval=1", "--sleep-interval=1", "--grace-period=4"]);
+    pod.written_down(1).await;
+    // As many as are sent at a time, and one that has to wait for its turn: it is the largest.
+    pod.proxy.on(Match::method("PUT")).stall();
+    for number in 0..Settings::WORKERS {
+        pod.write(&format!("outputs/{number}"), "small");
+    }
+    let (last, pipe) = (pod.run("outputs/last"), pod.path("pipe"));
+    pod.write("outputs/last", &"large".repeat(1000));
+    pod.proxy.seen(Match::method("PUT").path_contains("outputs/"), 2 + Settings::WORKERS / 2).await;
+    rustix::fs::mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR, 0).unwrap();
+    fs::rename(&pipe, &last).unwrap();
+    pod.proxy.clear_rules();
+    pod.proxy.release();
+    pod.written_down(1 + Settings::WORKERS).await;
+    let asked = Instant::now();
+    sidecar.signal(Signal::TERM);
+    let ended = sidecar.end().await;
+    assert!(asked.elapsed() < Duration::from_secs(4), "{:?}", asked.elapsed());
+    assert_eq!((ended.code, &ended.report["class"]), (Some(0), &json!("incomplete")), "{ended:?}");
+    let said = ended.report["message"].as_str().unwrap();
+    assert!(said.contains("time was up, 1 not stored") && said.contains("no-text-"), "{said}");
+    assert_eq!(ended.report["stored"], 1 + Settings::WORKERS, "{said}");
 }

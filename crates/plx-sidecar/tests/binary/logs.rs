@@ -120,6 +120,23 @@ async fn r10_each_line_of_each_container_is_stored_once() {
     assert_eq!((&first["node"], &first["pod"]), (&"node-1".into(), &POD.into()));
 }
 
+/// As when a pod is deleted on Kubernetes 1.20: main ends with SIGTERM, and the status says to the end that it runs.
+#[tokio::test]
+async fn a_last_line_without_an_end_is_stored_where_nobody_tells_of_mains_end() {
+    let world = pod().await;
+    print(&world, 0..1);
+    let mut sidecar = world.start(&["--monitor-logs", OFTEN[0], OFTEN[1], "--grace-period=6"]);
+    stored(&world, &mut sidecar, 3).await;
+    world.kube.deletion_began(POD);
+    sidecar.signal(Signal::TERM);
+    world.kube.print_without_end(POD, FakeKube::MAIN, THEN + 1_000_000_000, "Killed");
+    world.kube.end_logs(true);
+    let ended = within("its end", sidecar.end()).await;
+    assert_eq!(values(&world)[FakeKube::MAIN], ["polyaxon-main 0", "Killed"], "{}", ended.stderr);
+    let said = ended.report["message"].as_str().unwrap();
+    assert!(said.contains("time was up before anything said that main had ended"), "{said}");
+}
+
 #[tokio::test]
 async fn r11_a_growing_log_is_not_sent_again() {
     let world = pod().await;

@@ -27,6 +27,8 @@ pub(super) struct Logs {
     removed: Vec<(String, String, u64)>,
     count: u64,
     pub cuts: u64,
+    /// They end where they are, also of containers that run.
+    pub end: bool,
     /// After so many bytes the next answers are cut.
     pub limits: VecDeque<usize>,
 }
@@ -218,7 +220,7 @@ impl LogStream {
         let pod = state.pods.get(pod).filter(|pod| restarts(pod, container) == *restart);
         let found = pod.and_then(|pod| of_container(pod, container));
         let runs = found.is_some_and(|found| found["state"]["running"].is_object());
-        let goes_on = self.follow && runs && !self.cut;
+        let goes_on = self.follow && runs && !self.cut && !state.logs.end;
         (!bytes.is_empty() || !goes_on).then_some(bytes)
     }
 }

@@ -234,6 +234,11 @@ impl FakeKube {
         self.tell(|state| state.logs.cuts += 1);
     }
 
+    /// Logs end where they are, those of containers that run as well: as where a kubelet tells nobody of their end.
+    pub fn end_logs(&self, end: bool) {
+        self.tell(|state| state.logs.end = end);
+    }
+
     /// Cuts the next answers with logs, one after the other, after so many bytes each.
     pub fn cut_next_logs_after(&self, bytes: impl IntoIterator<Item = usize>) {
         self.tell(|state| state.logs.limits.extend(bytes));
