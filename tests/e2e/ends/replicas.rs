@@ -48,7 +48,9 @@ async fn two_pods_of_one_run_keep_what_each_stored() {
     tell("go");
     let ended = [second.ends("Succeeded").await, first.ends("Succeeded").await];
     let reports = ended.map(|ended| ended.report(SIDECAR));
-    assert_eq!((&reports[0]["class"], &reports[0]["aside"]), (&json!("done"), &json!(1)), "{reports:#?}");
+    assert_eq!(reports[0]["class"], "done", "{reports:#?}");
+    // The file, and what both collect of what main uses.
+    assert!(reports[0]["aside"].as_u64() >= Some(1), "{reports:#?}");
     assert_eq!((&reports[1]["class"], reports[1].get("aside")), (&json!("done"), None), "{reports:#?}");
 
     let mut stored: BTreeMap<String, Vec<u8>> = stored().await;
@@ -57,7 +59,9 @@ async fn two_pods_of_one_run_keep_what_each_stored() {
         assert!(spec.contains(pod), "{pod} in {spec}");
         assert!(stored.remove(&format!("plxlogs/{pod}.jsonl")).is_some(), "{pod}: {:?}", stored.keys());
     }
-    stored.retain(|key, _| !key.starts_with("plxlogs/") && !key.contains("resources/"));
+    stored.retain(|key, _| {
+        !key.starts_with("plxlogs/") && !key.contains("/resources/") && !key.starts_with("resources/")
+    });
     let wanted = [("outputs/model", "a-second\n"), ("outputs/of-b", "b\n"), (&aside, "b\n")];
     assert_eq!(stored, wanted.map(|(key, content)| (key.to_owned(), content.into())).into());
 }

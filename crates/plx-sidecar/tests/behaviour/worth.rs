@@ -24,6 +24,10 @@ async fn sigterm_breaks_off_a_pass_and_logs_small_files_and_the_newest_checkpoin
     for step in 1..=6 {
         aged(&world, &format!("outputs/step-{step}.pt"), 2 * MIB, 1000 - 10 * step);
     }
+    // All have held still for long enough: one that is waited for, on this clock, comes after all others.
+    for _ in 0..3 {
+        world.settle();
+    }
     // Every upload hangs that is begun before SIGTERM.
     world.store.fail(Op::Put, "", Fault::Stall, Times::First(6));
     let sidecar = world.start();
