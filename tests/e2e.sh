@@ -55,7 +55,7 @@ end() {
 trap end EXIT
 trap 'exit 130' INT TERM
 
-tests/servers.sh haupt git
+tests/servers.sh haupt azurite git ssh
 say "servers are installed"
 # The docker of a cluster that stays up is a new one, without anything that was built before.
 if [ "${PLX_E2E_CLUSTER-}" = bare ]; then

@@ -2,23 +2,16 @@
 
 use crate::kubectl::{Pod, kubectl};
 use crate::plumbing::{Place, here, pod};
-use crate::world::{RUN, World, complete, files, objects, put, sha256};
+use crate::world::{HOST, RUN, World, complete, files, inputs, lines_of, objects, put, sha256};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
 
-const HOST: &str = "http://polyaxon-api:80";
 const ART: &str = "/plx-context/artifacts";
 
 /// Paths and contents, as main finds them.
 fn found(expected: &[(&str, &str)]) -> BTreeMap<String, String> {
     expected.iter().map(|(path, content)| ((*path).to_owned(), sha256(content.as_bytes()))).collect()
-}
-
-/// What main found, without what the platform and we keep there.
-fn inputs(seen: BTreeMap<String, String>) -> BTreeMap<String, String> {
-    let ours = |path: &str| path == format!("{ART}/.fs") || path.starts_with(&format!("{ART}/.plx/"));
-    seen.into_iter().filter(|(path, _)| !ours(path)).collect()
 }
 
 #[tokio::test]
@@ -152,22 +145,11 @@ async fn a_dockerfile_and_the_sidecar() {
 
     // What Polyaxon's UI shows of it: the log of each container, and the metric.
     let logs = objects(&store, &format!("{RUN}/plxlogs")).await;
-    let lines: Vec<Value> = logs
-        .values()
-        .flat_map(|part| std::str::from_utf8(part).unwrap().lines())
-        .filter(|line| !line.is_empty())
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
-    let said = |container: &str| -> Vec<&str> {
-        let own = lines.iter().filter(|line| line["container"].as_str().unwrap().starts_with(container));
-        own.map(|line| line["value"].as_str().unwrap()).collect()
-    };
+    let said = |container: &str| lines_of(&logs, container);
     assert_eq!(said("polyaxon-main"), ["main"]);
     assert_eq!(said("polyaxon-init-auth"), ["Auth context initialized."]);
-    assert!(
-        said("polyaxon-sidecar").iter().any(|line| line.contains("polyaxon-main terminated")),
-        "{lines:#?}"
-    );
+    let of_sidecar = said("polyaxon-sidecar");
+    assert!(of_sidecar.iter().any(|line| line.contains("polyaxon-main terminated")), "{of_sidecar:#?}");
     assert_eq!(world.lineage("loss").await.path.as_deref(), Some("events/metric/loss.plx"));
 }
 

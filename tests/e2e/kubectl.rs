@@ -25,14 +25,18 @@ pub fn variable(name: &str) -> String {
 
 /// `kubectl …` in the namespace of the tests; what it printed, or what it complained of.
 pub async fn kubectl(args: &[&str], stdin: Option<&Value>) -> Result<String, String> {
+    kubectl_text(args, &stdin.map(Value::to_string).unwrap_or_default()).await
+}
+
+/// The same with any text on its standard input.
+pub async fn kubectl_text(args: &[&str], stdin: &str) -> Result<String, String> {
     let mut command = Command::new("kubectl");
     command.args(["--namespace", &namespace()]).args(args).kill_on_drop(true);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().expect("kubectl is on PATH");
     let mut input = child.stdin.take().unwrap();
-    if let Some(object) = stdin {
-        input.write_all(object.to_string().as_bytes()).await.unwrap();
-    }
+    // It may have ended with a complaint before it read all.
+    input.write_all(stdin.as_bytes()).await.ok();
     drop(input);
     let output = child.wait_with_output().await.unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -55,8 +59,8 @@ pub async fn create(object: &Value) {
 /// Removes what a test left; nothing of it is there afterwards.
 pub async fn clean(owner: &str) {
     let label = format!("{LABEL}={owner}");
-    let kinds =
-        "pods,secrets,configmaps,persistentvolumeclaims,persistentvolumes,serviceaccounts,rolebindings";
+    let kinds = "pods,secrets,configmaps,persistentvolumeclaims,persistentvolumes,serviceaccounts,rolebindings,\
+                 priorityclasses,runtimeclasses";
     kubectl(&["delete", kinds, "-l", &label, "--force", "--grace-period=0", "--timeout=100s"], None)
         .await
         .unwrap();
@@ -92,7 +96,8 @@ impl Pod {
     /// Looks until it is so.
     pub async fn until(&self, what: &str, so: impl Fn(Option<&Value>) -> bool) -> Option<Value> {
         let deadline = Instant::now() + PATIENCE;
-        let mut looks = interval(Duration::from_millis(300));
+        // A look is a process of its own, and pods of many tests run on these cores.
+        let mut looks = interval(Duration::from_millis(700));
         loop {
             looks.tick().await;
             let seen = self.look().await;
@@ -167,6 +172,14 @@ impl Ended {
             lists.iter().flat_map(|list| self.pod["status"][list].as_array().into_iter().flatten());
         let status = statuses.find(|status| status["name"].as_str().unwrap().starts_with(container));
         &status.unwrap_or_else(|| panic!("no {container}"))["state"]["terminated"]
+    }
+
+    /// When it ended, in seconds of its day: no test is longer than one.
+    pub fn finished(&self, container: &str) -> i64 {
+        let at = self.end(container)["finishedAt"].as_str().unwrap();
+        let clock = at.split_once('T').unwrap().1.trim_end_matches('Z');
+        let numbers = clock.split(':').map(|number| number.parse::<i64>().unwrap());
+        numbers.fold(0, |sum, number| sum * 60 + number)
     }
 
     /// The report that a container of ours left as its termination message.
