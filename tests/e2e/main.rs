@@ -8,11 +8,13 @@
 #![allow(clippy::print_stdout, reason = "what was measured, for whoever asks for it")]
 
 mod converter;
+mod documents;
 mod ends;
 mod kinds;
 mod kubectl;
 mod logs;
 mod plumbing;
+mod rendered;
 mod resume;
 mod small;
 mod world;
