@@ -91,6 +91,9 @@ if cargo nextest --version >/dev/null 2>&1; then
 else
     run=(cargo test "${what[@]}" -- --test-threads 1 "$@")
 fi
+# `plx-pod run` is beside what runs on the cluster, in tests/e2e/ways.rs.
+cargo build --locked --workspace --features plx-tests/e2e --bin plx-pod
+export PLX_E2E_POD=${CARGO_TARGET_DIR:-$PWD/target}/debug/plx-pod
 # Not in the foreground: a shell that waits for a program hears no signal.
 .cache/haupt/bin/python tests/api/e2e.py "${run[@]}" &
 tests=$!

@@ -17,4 +17,5 @@ mod plumbing;
 mod rendered;
 mod resume;
 mod small;
+mod ways;
 mod world;

@@ -84,7 +84,7 @@ fn image(container: &Value) -> String {
         "polyaxon/polyaxon-sidecar" | "plx-sidecar" => "sidecar",
         // The sample's own main knows of no run.
         "busybox" if container["name"] == "polyaxon-main" && container["env"].is_array() => "main",
-        "busybox" => "busybox",
+        "busybox" | "training" => "busybox",
         other => panic!("no image stands for {other}"),
     };
     let line = images.lines().find_map(|line| line.strip_prefix(program)?.strip_prefix('='));

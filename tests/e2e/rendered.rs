@@ -1,7 +1,7 @@
 //! What we render, before API servers: every recorded operation and every document, as a pod and as a job.
 
 #[path = "../../crates/plx-pod/tests/it/rendering/case.rs"]
-mod case;
+pub mod case;
 
 use crate::documents;
 use crate::kubectl::{ANYBODYS, clean, create, kubectl_text, namespace, variable};
@@ -9,7 +9,7 @@ use plx_pod::render::Rendered;
 use plx_runtime::Failure;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
@@ -17,10 +17,13 @@ use tokio::process::Command;
 /// The cases that are an error of ours, by the table in docs/render.md.
 const REFUSED: [&str; 2] = ["plugins-tools-sandbox-ssh", "tfjob-replicas"];
 
+pub fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/plx-pod/tests/fixtures/pods")
+}
+
 /// All of them, each as a run of its own; a service is no job.
 fn rendered(words: &[&str]) -> Vec<Rendered> {
     let namespace = namespace();
-    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/plx-pod/tests/fixtures/pods");
     let (mut all, mut refused) = (Vec::new(), Vec::new());
     let mut add = |name: &str, form: &str, rendered: Result<Rendered, Failure>| match rendered {
         Ok(rendered) => all.push(rendered),
@@ -30,7 +33,7 @@ fn rendered(words: &[&str]) -> Vec<Rendered> {
     };
     for form in ["pod", "job"] {
         let words = [words, &["--namespace", &namespace, "--as", form]].concat();
-        for mut case in case::cases(&fixtures) {
+        for mut case in case::cases(&fixtures()) {
             case.options["run_uuid"] = format!("{:.40}-{form}", case.name).into();
             add(&case.name, form, case.render(&words));
         }

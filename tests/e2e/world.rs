@@ -81,12 +81,18 @@ impl World {
         world
     }
 
+    /// To its buckets, as variables.
+    pub fn keys(&self) -> BTreeMap<&'static str, String> {
+        [
+            ("AWS_ACCESS_KEY_ID", self.s3.access_key().to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", self.s3.secret_key().to_owned()),
+            ("AWS_ENDPOINT_URL", self.s3_front.url()),
+        ]
+        .into()
+    }
+
     async fn secrets(&self) {
-        let s3 = json!({
-            "AWS_ACCESS_KEY_ID": self.s3.access_key(),
-            "AWS_SECRET_ACCESS_KEY": self.s3.secret_key(),
-            "AWS_ENDPOINT_URL": self.s3_front.url(),
-        });
+        let s3 = json!(self.keys());
         let gcs = json!({ "gc-secret.json": self.gcs.target("datasets-bucket").signing_key_json() });
         let git = json!({ "POLYAXON_GIT_CREDENTIALS": format!("robot:{GIT_PASSWORD}") });
         let agent = json!({ "POLYAXON_AUTH_TOKEN": AGENT_TOKEN });
