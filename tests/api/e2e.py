@@ -8,7 +8,7 @@ from haupt import serving
 
 OWNER, PROJECT, RUN = "owner-name", "project-name", "8aac02e3a62a4f0aaa257c59da5eab80"
 # Of tests whose pods run at the same time: the same with another last digit (tests/e2e/ends.rs), or the last two.
-OTHERS = [RUN[:-1] + str(digit) for digit in range(1, 10)] + [f"{RUN[:-2]}{number:02x}" for number in range(1, 32)]
+OTHERS = [RUN[:-1] + str(digit) for digit in range(1, 10)] + [f"{RUN[:-2]}{number:02x}" for number in range(1, 64)]
 # Of trainings that others begin with.
 TRAINED, TRAINED_ELSEWHERE = "281081ab11794df0867e80d6ff20f960", "281081ab11794df0867e80d6ff20f961"
 OTHER_PROJECT = "otherProjectName"

@@ -5,7 +5,7 @@
 
 use crate::kubectl::{Ended, Pod, namespace};
 use crate::plumbing::{Place, elsewhere};
-use crate::world::{GIT_PASSWORD, RUN, World, complete, files, inputs, lines_of, objects, put, sha256};
+use crate::world::{GIT_PASSWORD, World, complete, files, inputs, lines_of, objects, put, sha256};
 use plx_pod::cli::RenderArgs;
 use plx_pod::render::{self, Asked, Rendered};
 use plx_pod::{deployment, document};
@@ -78,11 +78,6 @@ async fn every_document_is_in_the_table() {
     }
 }
 
-/// A world of its own for a document, with that number.
-async fn world(owner: &str, number: u8) -> World {
-    World::of(owner, &format!("{}{number:02x}", &RUN[..RUN.len() - 2])).await
-}
-
 /// A document that the table promises on the cluster, in this world. Its account is one that may read pods.
 fn pod(world: &World, document: &str, config: Option<&str>, places: &[Place<'_>]) -> Value {
     let row = table().into_iter().find(|row| row.document == document && row.config.as_deref() == config);
@@ -134,7 +129,7 @@ const TRAINED_ELSEWHERE: &str = "281081ab11794df0867e80d6ff20f961";
 
 #[tokio::test]
 async fn the_page_on_init_with_its_references() {
-    let world = world("page-init", 13).await;
+    let world = World::numbered("page-init", 13).await;
     let (store, datasets) = (world.bucket("plx-artifacts"), world.bucket("datasets"));
     let key = |run: &str, name: &str| format!("{run}/outputs/{name}");
     put(&store, &[("path/on/the/default/artifacts/store/deep/f", "f")]).await;
@@ -205,7 +200,7 @@ async fn the_page_on_init_with_its_references() {
 
 #[tokio::test]
 async fn the_page_on_data_and_outputs() {
-    let world = world("page-persistence", 14).await;
+    let world = World::numbered("page-persistence", 14).await;
     let (foo, outputs) = (world.claim("data-foo-pvc").await, world.claim("outputs-foo-pvc").await);
     let pod = pod(&world, "persistence.yaml", Some("persistence.config.yaml"), &[]);
     fs::write(node(&world, "/path/to/data").join("one"), "one").unwrap();
@@ -216,7 +211,7 @@ async fn the_page_on_data_and_outputs() {
 
 #[tokio::test]
 async fn the_page_on_data_with_a_choice() {
-    let world = world("page-data", 15).await;
+    let world = World::numbered("page-data", 15).await;
     let foo = world.claim("data-foo-pvc").await;
     let pod = pod(&world, "data.yaml", Some("data.config.yaml"), &[]);
     fs::write(node(&world, "/path/to/data").join("one"), "one").unwrap();
@@ -229,7 +224,7 @@ async fn the_page_on_data_with_a_choice() {
 
 #[tokio::test]
 async fn the_page_on_data_without_a_choice() {
-    let world = world("page-data-all", 16).await;
+    let world = World::numbered("page-data-all", 16).await;
     let (two, foo) = (world.claim("data-2-pvc").await, world.claim("data-foo-pvc").await);
     world.secret("secret-name", json!({ "secret-key": "key-of-buckets-0123456789" })).await;
     Planted::here().plant("key-of-buckets-0123456789");
@@ -246,7 +241,7 @@ async fn the_page_on_data_without_a_choice() {
 
 #[tokio::test]
 async fn folders_and_claims_of_data() {
-    let world = world("page-folders", 17).await;
+    let world = World::numbered("page-folders", 17).await;
     let claims = [world.claim("data-pvc-1").await, world.claim("data-pvc-2").await];
     let pod = pod(&world, "plain.yaml", Some("data-folders.config.yaml"), &[]);
     fs::write(node(&world, "/path/to/data").join("one"), "one").unwrap();
@@ -261,7 +256,7 @@ async fn folders_and_claims_of_data() {
 
 #[tokio::test]
 async fn outputs_on_a_claim() {
-    let world = world("page-claim", 18).await;
+    let world = World::numbered("page-claim", 18).await;
     let outputs = world.claim("outputs-pvc").await;
     let pod = pod(&world, "plain.yaml", Some("outputs-claim.config.yaml"), &[]);
     runs(&world, &pod).await;
@@ -270,7 +265,7 @@ async fn outputs_on_a_claim() {
 
 #[tokio::test]
 async fn outputs_on_the_node() {
-    let world = world("page-host", 19).await;
+    let world = World::numbered("page-host", 19).await;
     let pod = pod(&world, "plain.yaml", Some("outputs-host.config.yaml"), &[]);
     runs(&world, &pod).await;
     assert_eq!(told(&world, &node(&world, "/path/to/outputs")), json!({ "data": "/data" }));
@@ -278,14 +273,14 @@ async fn outputs_on_the_node() {
 
 #[tokio::test]
 async fn plugins_that_are_null() {
-    let world = world("page-plugins", 20).await;
+    let world = World::numbered("page-plugins", 20).await;
     assert_eq!(runs(&world, &pod(&world, "plugins.yaml", None, &[])).await, BTreeMap::new());
 }
 
 /// Its file is of an image that nobody has: main fails, and what it said of that is stored.
 #[tokio::test]
 async fn the_example_of_collected_artifacts() {
-    let world = world("page-collect", 21).await;
+    let world = World::numbered("page-collect", 21).await;
     let pod = pod(&world, "plugins-collect-artifacts.yaml", None, &[]);
     let ended: Ended = Pod::start(&pod).await.ends("Failed").await;
     assert_eq!(ended.end("polyaxon-main")["exitCode"], 1);

@@ -4,9 +4,10 @@
 
 use crate::kubectl::{Ended, Pod, variable};
 use crate::plumbing::Place;
+use crate::rendered;
 use crate::world::{
-    AGENT_TOKEN, INTERNAL_TOKEN, RUN, RUN_TOKEN, World, complete, files, inputs, lines_of, listed, objects,
-    put, sha256,
+    AGENT_TOKEN, INTERNAL_TOKEN, RUN_TOKEN, World, complete, files, inputs, lines_of, listed, objects, put,
+    sha256,
 };
 use object_store::ObjectStoreExt;
 use object_store::path::Path as Key;
@@ -17,11 +18,6 @@ use std::collections::BTreeMap;
 use std::fs;
 
 const ART: &str = "/plx-context/artifacts";
-
-/// A run of its own, with that number.
-async fn world(owner: &str, number: u8) -> World {
-    World::of(owner, &format!("{}{number:02x}", &RUN[..RUN.len() - 2])).await
-}
 
 /// Runs it to its end: its outputs and its line are in the bucket, and the platform has its metric.
 async fn runs(world: &World, pod: &Value) -> (Ended, BTreeMap<String, String>) {
@@ -59,7 +55,7 @@ fn has_no_folders(world: &World, key: &str) {
 
 #[tokio::test]
 async fn a_repository_is_cloned_over_http_at_a_tag() {
-    let world = world("git-http", 1).await;
+    let world = World::numbered("git-http", 1).await;
     let repo = GitRepo::new();
     let tagged = repo.commit(&[("train.py", "print('v1.0')")], "v1.0");
     repo.tag("v1.0");
@@ -75,7 +71,7 @@ async fn a_repository_is_cloned_over_http_at_a_tag() {
 
 #[tokio::test]
 async fn a_repository_is_cloned_over_ssh_by_a_mounted_key() {
-    let world = world("git-ssh", 2).await;
+    let world = World::numbered("git-ssh", 2).await;
     let server = GitSsh::start().await;
     let repo = GitRepo::new();
     repo.commit(&[("train.py", "print('main')")], "main");
@@ -95,7 +91,7 @@ async fn a_repository_is_cloned_over_ssh_by_a_mounted_key() {
 
 #[tokio::test]
 async fn files_are_written_where_they_are_wanted_and_among_the_outputs() {
-    let world = world("file", 3).await;
+    let world = World::numbered("file", 3).await;
     let (_, seen) = runs(&world, &world.pod("init-file", &[])).await;
     let outputs = |name: &str| art(&format!("{}/outputs/{name}", world.run));
     let wanted = [
@@ -113,7 +109,7 @@ async fn files_are_written_where_they_are_wanted_and_among_the_outputs() {
 
 #[tokio::test]
 async fn logs_of_two_runs_for_tensorboard() {
-    let world = world("tensorboard", 4).await;
+    let world = World::numbered("tensorboard", 4).await;
     let store = world.bucket("plx-artifacts");
     let other = variable("PLX_E2E_LISTED_RUN");
     let key = |run: &str| format!("{run}/outputs/tensorboard/events.out.1");
@@ -133,7 +129,7 @@ async fn logs_of_two_runs_for_tensorboard() {
 
 #[tokio::test]
 async fn paths_of_the_store_come_as_files_and_as_folders() {
-    let world = world("paths", 5).await;
+    let world = World::numbered("paths", 5).await;
     let store = world.bucket("plx-artifacts");
     let there = [
         ("run1/outputs/model/weights", "w"),
@@ -155,7 +151,7 @@ async fn paths_of_the_store_come_as_files_and_as_folders() {
 
 #[tokio::test]
 async fn a_path_of_a_volume_is_put_elsewhere_and_outputs_go_to_that_volume() {
-    let world = world("paths-volume", 6).await;
+    let world = World::numbered("paths-volume", 6).await;
     let volume = world.claim("outputs-2-pvc").await;
     fs::create_dir_all(volume.join("run1/outputs/model/deep")).unwrap();
     fs::write(volume.join("run1/outputs/model/deep/w"), "w").unwrap();
@@ -169,7 +165,7 @@ async fn a_path_of_a_volume_is_put_elsewhere_and_outputs_go_to_that_volume() {
 
 #[tokio::test]
 async fn an_interval_of_a_minute_does_not_keep_the_pod() {
-    let world = world("interval", 7).await;
+    let world = World::numbered("interval", 7).await;
     let (ended, _) = runs(&world, &world.pod("plugins-sidecar-interval", &[])).await;
     let took = ended.finished("polyaxon-sidecar") - ended.finished("polyaxon-main");
     assert!(took <= 30, "the sidecar ended {took} s after main");
@@ -177,14 +173,37 @@ async fn an_interval_of_a_minute_does_not_keep_the_pod() {
 
 #[tokio::test]
 async fn a_container_of_the_users_beside_main() {
-    let world = world("beside", 8).await;
-    let (ended, _) = runs(&world, &world.pod("job-user-sidecars", &[])).await;
-    assert_eq!(ended.end("s1")["exitCode"], 0);
+    let world = World::numbered("beside", 8).await;
+    let store = world.bucket("plx-artifacts");
+    for pod in [world.pod("job-user-sidecars", &[]), rendered::pod(&world, "job-user-sidecars", &[], &[])] {
+        let running = Pod::start(&pod).await;
+        let ended = running.succeeds().await;
+        assert_eq!(ended.end("s1")["exitCode"], 0);
+        assert_eq!(ended.report("polyaxon-sidecar")["class"], "done");
+        running.delete(0).await;
+    }
+    // As the converter wrote it and as we do: two pods of one run, the second one with what the first one left.
+    let outputs = objects(&store, &format!("{}/outputs", world.run)).await;
+    complete(&outputs);
+    assert!(outputs.contains_key("attempts/2/checkpoint"), "{:?}", outputs.keys());
+}
+
+/// As the converter wrote it no API server takes it: the keys of its secret are bare texts.
+#[tokio::test]
+async fn outputs_go_to_a_bucket_of_gcs_as_we_render_it() {
+    let world = World::numbered("google", 28).await;
+    world.gcs.create_bucket("plx-artifacts").unwrap();
+    let running = Pod::start(&rendered::pod(&world, "store-gcs-defaults", &[], &[])).await;
+    assert_eq!(running.succeeds().await.report("polyaxon-sidecar")["class"], "done");
+    let stored =
+        |folder: &str| files(&world.gcs.data_dir().join("plx-artifacts").join(&world.run).join(folder));
+    complete(&stored("outputs"));
+    is_known(&world, &stored("plxlogs")).await;
 }
 
 #[tokio::test]
 async fn outputs_go_to_a_container_of_azure_and_come_from_it() {
-    let world = world("azure", 9).await;
+    let world = World::numbered("azure", 9).await;
     let server = Azurite::start().await;
     let azure = server.target("container").await;
     world.secret("az-secret", json!({ "AZURE_CONNECTION_STRING": azure.connection_string() })).await;
@@ -201,7 +220,7 @@ async fn outputs_go_to_a_container_of_azure_and_come_from_it() {
 
 #[tokio::test]
 async fn what_a_reference_was_resolved_to_comes_from_two_stores() {
-    let world = world("refs", 10).await;
+    let world = World::numbered("refs", 10).await;
     let store = world.bucket("plx-artifacts");
     let other = "281081ab11794df0867e80d6ff20f960";
     put(&store, &[(&format!("{other}/outputs/model/weights"), "w")]).await;
@@ -242,12 +261,16 @@ async fn logs_in(world: &World, fixture: &str, first: &str) {
 
 #[tokio::test]
 async fn the_agents_token_becomes_one_of_the_run() {
-    logs_in(&world("auth", 11).await, "plugins-sidecar-interval-minus1", &format!("Token {AGENT_TOKEN}"))
-        .await;
+    logs_in(
+        &World::numbered("auth", 11).await,
+        "plugins-sidecar-interval-minus1",
+        &format!("Token {AGENT_TOKEN}"),
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn the_platforms_own_token_becomes_one_of_the_run() {
     let first = format!("InternalToken {INTERNAL_TOKEN}");
-    logs_in(&world("auth-internal", 12).await, "plugins-internal-auth", &first).await;
+    logs_in(&World::numbered("auth-internal", 12).await, "plugins-internal-auth", &first).await;
 }

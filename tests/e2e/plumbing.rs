@@ -4,6 +4,10 @@ use crate::kubectl::{containers, namespace, variable};
 use serde_json::{Map, Value, json};
 use std::path::Path;
 
+/// The fixture whose store is a bucket of S3, and which asks for nothing else.
+pub const STORE_ON_S3: &str =
+    include_str!("../../crates/plx-pod/tests/fixtures/pods/store-s3-defaults/pod.json");
+
 /// What stands in a fixture, and what is there instead.
 pub struct Place<'a> {
     pub from: &'static str,

@@ -1,10 +1,12 @@
 //! What we render, before API servers: every recorded operation and every document, as a pod and as a job.
 
 #[path = "../../crates/plx-pod/tests/it/rendering/case.rs"]
-pub mod case;
+mod case;
 
 use crate::documents;
-use crate::kubectl::{ANYBODYS, clean, create, kubectl_text, namespace, variable};
+use crate::kubectl::{LABEL, clean, create, kubectl_text, namespace, variable};
+use crate::plumbing::{Place, elsewhere};
+use crate::world::{HOST, World};
 use plx_pod::render::Rendered;
 use plx_runtime::Failure;
 use serde_json::{Value, json};
@@ -13,6 +15,8 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
+
+const OWNER: &str = "rendered";
 
 /// The cases that are an error of ours, by the table in docs/render.md.
 const REFUSED: [&str; 2] = ["plugins-tools-sandbox-ssh", "tfjob-replicas"];
@@ -47,6 +51,18 @@ fn rendered(words: &[&str]) -> Vec<Rendered> {
     all
 }
 
+/// A case as we render it with these words, as a pod in this world. `more` is what else is elsewhere.
+pub fn pod(world: &World, case: &str, words: &[&str], more: &[Place<'_>]) -> Value {
+    let mut found = case::cases(&fixtures()).into_iter().find(|one| one.name == case).unwrap();
+    found.options["run_uuid"] = world.run.as_str().into();
+    let namespace = namespace();
+    let rendered = found.render(&[&["--namespace", &namespace], words].concat());
+    let rendered = rendered.unwrap_or_else(|failure| panic!("{case}: {}", failure.message));
+    let own = [Place { from: HOST, to: &world.platform.url() }];
+    let text = elsewhere(&elsewhere(&rendered.resource.to_string(), more), &own);
+    world.place(serde_json::from_str(&text).unwrap())
+}
+
 fn name(resource: &Value) -> String {
     format!(
         "{}/{}",
@@ -66,7 +82,7 @@ async fn surroundings(all: &[Rendered]) {
     let named = |key: &str| -> BTreeSet<String> {
         all.iter().filter_map(|one| one.pod()["spec"][key].as_str()).map(str::to_owned).collect()
     };
-    let meta = |name: &str| json!({ "name": name });
+    let meta = |name: &str| json!({ "name": name, "labels": { LABEL: OWNER } });
     for account in named("serviceAccountName").iter().filter(|name| *name != "polyaxon-runs") {
         create(&json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta(account),
             "automountServiceAccountToken": false }))
@@ -97,7 +113,7 @@ async fn accepted(texts: &[String]) -> Result<BTreeSet<String>, String> {
 
 #[tokio::test]
 async fn an_api_server_takes_everything_that_is_rendered() {
-    clean(ANYBODYS).await;
+    clean(OWNER).await;
     let all = rendered(&[]);
     surroundings(&all).await;
     let texts: Vec<String> = all.iter().map(|one| one.yaml().unwrap()).collect();
@@ -112,7 +128,7 @@ async fn an_api_server_takes_everything_that_is_rendered() {
         let said = accepted(&[resource.to_string()]).await.expect_err(key);
         assert!(said.contains(&format!("unknown field \"{key}\"")), "{said}");
     }
-    clean(ANYBODYS).await;
+    clean(OWNER).await;
 }
 
 /// The tests' cluster is older than native sidecars.

@@ -1,9 +1,9 @@
 //! One operation by every way that there is: each leaves the same tree in the store.
 
-use crate::kubectl::{Pod, namespace, variable};
+use crate::kubectl::{Pod, variable};
 use crate::plumbing::{Place, elsewhere};
-use crate::rendered::case;
-use crate::world::{HOST, RUN, SPEC, World, objects, put};
+use crate::rendered;
+use crate::world::{SPEC, World, objects, put};
 use futures::future::join_all;
 use plx_testkit::{GitRepo, Planted};
 use serde_json::Value;
@@ -78,8 +78,7 @@ async fn every_way_leaves_the_same_tree() {
 
 /// What that way leaves, in one form.
 async fn tree(number: usize, name: &str, way: Way) -> BTreeMap<String, Vec<u8>> {
-    let world =
-        World::of(&format!("way-{name}"), &format!("{}{:02x}", &RUN[..RUN.len() - 2], 24 + number)).await;
+    let world = World::numbered(&format!("way-{name}"), u8::try_from(24 + number).unwrap()).await;
     let (store, datasets) = (world.bucket("plx-artifacts"), world.bucket("datasets"));
     put(&store, &[("tables/train.csv", "1,2\n"), ("tables/more/c.csv", "3,4\n"), ("tables/no", "no")]).await;
     put(&datasets, &[("images/deep/b", "b"), ("no", "no")]).await;
@@ -93,15 +92,7 @@ async fn tree(number: usize, name: &str, way: Way) -> BTreeMap<String, Vec<u8>> 
             Pod::start(&world.pod(CASE, &places)).await.succeeds().await;
         }
         Way::Rendered(words) => {
-            let mut case =
-                case::cases(&crate::rendered::fixtures()).into_iter().find(|case| case.name == CASE).unwrap();
-            case.options["run_uuid"] = world.run.as_str().into();
-            let namespace = namespace();
-            let rendered = case.render(&[&["--namespace", &namespace], words].concat());
-            let rendered = rendered.unwrap_or_else(|failure| panic!("{name}: {}", failure.message));
-            let own = [Place { from: HOST, to: &world.platform.url() }];
-            let text = elsewhere(&elsewhere(&rendered.resource.to_string(), &places), &own);
-            Pod::start(&world.place(serde_json::from_str(&text).unwrap())).await.succeeds().await;
+            Pod::start(&rendered::pod(&world, CASE, words, &places)).await.succeeds().await;
         }
         Way::Here(words) => here(&world, name, words, &places).await,
     }
@@ -111,7 +102,7 @@ async fn tree(number: usize, name: &str, way: Way) -> BTreeMap<String, Vec<u8>> 
 
 /// `plx-pod run`, with the deployment's stores and connections and their keys in its environment.
 async fn here(world: &World, name: &str, words: &[&str], places: &[Place<'_>]) {
-    let case = crate::rendered::fixtures().join(CASE);
+    let case = rendered::fixtures().join(CASE);
     let agent = fs::read_to_string(case.join("agent.json")).unwrap();
     let connections = world.folder.path().join("connections.json");
     fs::write(&connections, elsewhere(&agent, places)).unwrap();

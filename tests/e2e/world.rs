@@ -14,7 +14,9 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use tempfile::TempDir;
+use tokio::time::interval;
 
 /// The platform's address in the fixtures.
 pub const HOST: &str = "http://polyaxon-api:80";
@@ -46,6 +48,11 @@ impl World {
     /// An empty one, with the secrets that the fixtures name.
     pub async fn new() -> Self {
         Self::of(ANYBODYS, RUN).await
+    }
+
+    /// One beside others, with a run of that number (`tests/api/e2e.py` makes them).
+    pub async fn numbered(owner: &str, number: u8) -> Self {
+        Self::of(owner, &format!("{}{number:02x}", &RUN[..RUN.len() - 2])).await
     }
 
     /// One beside others: its secrets and claims have the owner's name in front of theirs.
@@ -227,8 +234,18 @@ impl World {
             panic!("no API")
         };
         let run = plx_contract::run::from_env(&env).unwrap();
-        let found = Client::new(settings).unwrap().artifacts_named(&run, name).await.unwrap();
-        found.into_iter().next().unwrap_or_else(|| panic!("the API has no artifact {name}"))
+        let client = Client::new(settings).unwrap();
+        // It takes what it is told, and writes it down when it has time.
+        let mut looks = interval(Duration::from_millis(500));
+        for _ in 0..120 {
+            looks.tick().await;
+            if let Some(found) = client.artifacts_named(&run, name).await.unwrap().into_iter().next() {
+                return found;
+            }
+        }
+        let asked = self.platform.requests();
+        let asked = asked.iter().map(|seen| (&seen.method, &seen.path_and_query, seen.status));
+        panic!("the API has no artifact {name}: {:#?}", asked.collect::<Vec<_>>());
     }
 }
 

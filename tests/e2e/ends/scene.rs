@@ -2,7 +2,7 @@
 
 use super::LOOK;
 use crate::kubectl::{ANYBODYS, Ended, LABEL, Pod, create, kubectl, namespace, variable};
-use crate::plumbing::{Place, pod};
+use crate::plumbing::{Place, STORE_ON_S3, pod};
 use crate::world::{RUN, SPEC, World, complete, objects};
 use plx_testkit::{Planted, S3Target};
 use serde_json::{Value, json};
@@ -74,7 +74,7 @@ impl Scene {
             Place { from: "--sleep-interval=10", to: "--sleep-interval=2" },
             Place { from: "--sync-interval=10", to: "--sync-interval=2" },
         ];
-        let mut spec = pod(include_str!("../pods/store-s3-defaults.json"), &places);
+        let mut spec = pod(STORE_ON_S3, &places);
         spec["metadata"]["labels"][LABEL] = owner.into();
         assert_ne!(owner, ANYBODYS);
         let told = world.folder.path().join("told");
