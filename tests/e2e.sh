@@ -93,7 +93,8 @@ else
 fi
 # `plx-pod run` is beside what runs on the cluster, in tests/e2e/ways.rs.
 cargo build --locked --workspace --features plx-tests/e2e --bin plx-pod
-export PLX_E2E_POD=${CARGO_TARGET_DIR:-$PWD/target}/debug/plx-pod
+PLX_E2E_POD=$(realpath "${CARGO_TARGET_DIR:-target}")/debug/plx-pod
+export PLX_E2E_POD
 # Not in the foreground: a shell that waits for a program hears no signal.
 .cache/haupt/bin/python tests/api/e2e.py "${run[@]}" &
 tests=$!

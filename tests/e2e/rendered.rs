@@ -121,12 +121,12 @@ async fn an_api_server_takes_everything_that_is_rendered() {
     assert_eq!(taken, names(&all));
     assert!(all.len() > 150, "{} of them", all.len());
     println!("{} resources were accepted", all.len());
-    // It would have told: a field that this server does not know, and one at the wrong place.
-    for (path, key) in [("/spec/initContainers/0", "restartPolicy"), ("/spec/containers/0", "volumes")] {
+    // It would have told: a field that nobody knows, and one at the wrong place.
+    for (path, key) in [("/spec/initContainers/0", "restartPolice"), ("/spec/containers/0", "volumes")] {
         let mut resource = all[0].resource.clone();
         resource.pointer_mut(path).unwrap()[key] = "Always".into();
         let said = accepted(&[resource.to_string()]).await.expect_err(key);
-        assert!(said.contains(&format!("unknown field \"{key}\"")), "{said}");
+        assert!(said.contains("unknown field") && said.contains(key), "{said}");
     }
     clean(OWNER).await;
 }
