@@ -55,7 +55,7 @@ end() {
 trap end EXIT
 trap 'exit 130' INT TERM
 
-tests/servers.sh haupt git
+tests/servers.sh haupt azurite git ssh
 say "servers are installed"
 # The docker of a cluster that stays up is a new one, without anything that was built before.
 if [ "${PLX_E2E_CLUSTER-}" = bare ]; then
@@ -91,6 +91,10 @@ if cargo nextest --version >/dev/null 2>&1; then
 else
     run=(cargo test "${what[@]}" -- --test-threads 1 "$@")
 fi
+# `plx-pod run` is beside what runs on the cluster, in tests/e2e/ways.rs.
+cargo build --locked --workspace --features plx-tests/e2e --bin plx-pod
+PLX_E2E_POD=$(realpath "${CARGO_TARGET_DIR:-target}")/debug/plx-pod
+export PLX_E2E_POD
 # Not in the foreground: a shell that waits for a program hears no signal.
 .cache/haupt/bin/python tests/api/e2e.py "${run[@]}" &
 tests=$!

@@ -26,7 +26,7 @@ for name in $(busybox --list); do
 done
 build() {
     local image=${PREFIX}plx-e2e-$1:1
-    tar -C "$root" -c . | "$ENGINE" import - "$image" >/dev/null
+    tar -C "$root" -c . | "$ENGINE" import --change 'CMD ["sh"]' - "$image" >/dev/null
     rm -f "$archives/$1.tar"
     if [ "$ENGINE_KIND" = docker ]; then
         docker save -o "$archives/$1.tar" "$image"

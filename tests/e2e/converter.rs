@@ -1,13 +1,12 @@
 //! Pods of the fixtures, run as the converter wrote them; and the sample that the images come with.
 
 use crate::kubectl::{Pod, kubectl};
-use crate::plumbing::{Place, here, pod};
-use crate::world::{RUN, World, complete, files, objects, put, sha256};
+use crate::plumbing::{Place, here};
+use crate::world::{RUN, World, complete, files, inputs, lines_of, objects, put, sha256};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
 
-const HOST: &str = "http://polyaxon-api:80";
 const ART: &str = "/plx-context/artifacts";
 
 /// Paths and contents, as main finds them.
@@ -15,23 +14,16 @@ fn found(expected: &[(&str, &str)]) -> BTreeMap<String, String> {
     expected.iter().map(|(path, content)| ((*path).to_owned(), sha256(content.as_bytes()))).collect()
 }
 
-/// What main found, without what the platform and we keep there.
-fn inputs(seen: BTreeMap<String, String>) -> BTreeMap<String, String> {
-    let ours = |path: &str| path == format!("{ART}/.fs") || path.starts_with(&format!("{ART}/.plx/"));
-    seen.into_iter().filter(|(path, _)| !ours(path)).collect()
-}
-
 #[tokio::test]
 async fn files_of_a_bucket_come_by_the_store_script() {
-    let world = World::new().await;
+    let world = World::numbered("bucket-script", 32).await;
     let store = world.bucket("plx-artifacts");
     let objects_there =
         [("data1", "one"), ("data1-other", "no"), ("path/to/data2", "two"), ("path/to/no", "no")];
     put(&world.bucket("datasets"), &objects_there).await;
-    let fixture = include_str!("pods/init-artifacts-s3-files-path.json");
-    let pod = Pod::start(&pod(fixture, &[Place { from: HOST, to: &world.platform.url() }])).await;
+    let pod = Pod::start(&world.pod("init-artifacts-s3-files-path", &[])).await;
     let ended = pod.succeeds().await;
-    let seen = complete(&objects(&store, &format!("{RUN}/outputs")).await);
+    let seen = complete(&objects(&store, &format!("{}/outputs", world.run)).await);
     assert_eq!(inputs(seen), found(&[("/s3-path/data1", "one"), ("/s3-path/path/to/data2", "two")]));
     assert!(ended.log("polyaxon-init-auth").contains("Auth context initialized."), "{:?}", ended.logs);
     assert_eq!(ended.log("polyaxon-main"), "main\n");
@@ -39,7 +31,7 @@ async fn files_of_a_bucket_come_by_the_store_script() {
 
 #[tokio::test]
 async fn files_and_folders_of_a_volume_come_by_the_store_script() {
-    let world = World::new().await;
+    let world = World::numbered("volume-script", 33).await;
     let store = world.bucket("plx-artifacts");
     let volume = world.claim("data-2-pvc").await;
     for name in
@@ -49,10 +41,9 @@ async fn files_and_folders_of_a_volume_come_by_the_store_script() {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, name).unwrap();
     }
-    let fixture = include_str!("pods/init-artifacts-pvc-files-and-dirs.json");
-    let pod = Pod::start(&pod(fixture, &[Place { from: HOST, to: &world.platform.url() }])).await;
+    let pod = Pod::start(&world.pod("init-artifacts-pvc-files-and-dirs", &[])).await;
     pod.succeeds().await;
-    let seen = complete(&objects(&store, &format!("{RUN}/outputs")).await);
+    let seen = complete(&objects(&store, &format!("{}/outputs", world.run)).await);
     let wanted = ["a.txt", "sub/b.txt", "d1/x", "d1/deep/y", "d1/.hidden", "d2/d3/z"];
     let wanted = wanted.map(|name| (format!("{ART}/data-pvc/{name}"), sha256(name.as_bytes())));
     assert_eq!(inputs(seen), wanted.into());
@@ -60,22 +51,19 @@ async fn files_and_folders_of_a_volume_come_by_the_store_script() {
 
 #[tokio::test]
 async fn outputs_go_to_a_store_on_the_host() {
-    let world = World::new().await;
+    let world = World::numbered("host-store", 34).await;
     let store = world.folder.path().join("outputs");
     fs::create_dir(&store).unwrap();
-    let places = [
-        Place { from: HOST, to: &world.platform.url() },
-        Place { from: "/path/to/outputs", to: store.to_str().unwrap() },
-    ];
-    let pod = Pod::start(&pod(include_str!("pods/store-host-defaults.json"), &places)).await;
+    let places = [Place { from: "/path/to/outputs", to: store.to_str().unwrap() }];
+    let pod = Pod::start(&world.pod("store-host-defaults", &places)).await;
     pod.succeeds().await;
-    let seen = complete(&files(&store.join(RUN).join("outputs")));
+    let seen = complete(&files(&store.join(&world.run).join("outputs")));
     assert_eq!(inputs(seen), BTreeMap::new());
 }
 
 #[tokio::test]
 async fn the_whole_seed_buckets_git_dockerfile_file_and_a_container_of_the_users() {
-    let world = World::new().await;
+    let world = World::numbered("seed", 35).await;
     let (store, datasets) = (world.bucket("plx-artifacts"), world.bucket("datasets"));
     put(
         &store,
@@ -92,13 +80,12 @@ async fn the_whole_seed_buckets_git_dockerfile_file_and_a_container_of_the_users
     fs::write(google.join("data/sub/g"), "g").unwrap();
     let [_repo1, repo2, _part] = world.repositories();
     let places = [
-        Place { from: HOST, to: &world.platform.url() },
         Place { from: "https://github.com/org/repo1", to: &world.git[0].url("org/repo1") },
         Place { from: "https://github.com/org/repo2", to: &world.git[1].url("org/repo2") },
     ];
-    let pod = Pod::start(&pod(include_str!("pods/init-seed-003-full.json"), &places)).await;
+    let pod = Pod::start(&world.pod("init-seed-003-full", &places)).await;
     let ended = pod.succeeds().await;
-    let outputs = objects(&store, &format!("{RUN}/outputs")).await;
+    let outputs = objects(&store, &format!("{}/outputs", world.run)).await;
     let mut seen = inputs(complete(&outputs));
     let dockerfile = String::from_utf8(outputs["Dockerfile"].clone()).unwrap();
     assert!(dockerfile.lines().any(|line| line == "FROM test"), "{dockerfile}");
@@ -112,9 +99,9 @@ async fn the_whole_seed_buckets_git_dockerfile_file_and_a_container_of_the_users
         (art("repo2/train.py"), "print('branch2')"),
         (art("repo2/part/part.txt"), "part"),
         (art("Dockerfile"), &dockerfile),
-        (art(&format!("{RUN}/outputs/Dockerfile")), &dockerfile),
+        (art(&format!("{}/outputs/Dockerfile", world.run)), &dockerfile),
         (art("script.sh"), "echo test\n"),
-        (art(&format!("{RUN}/outputs/script.sh")), "echo test\n"),
+        (art(&format!("{}/outputs/script.sh", world.run)), "echo test\n"),
     ];
     let wanted: BTreeMap<String, String> =
         wanted.into_iter().map(|(path, content)| (path, sha256(content.as_bytes()))).collect();
@@ -130,12 +117,11 @@ async fn the_whole_seed_buckets_git_dockerfile_file_and_a_container_of_the_users
 
 #[tokio::test]
 async fn a_dockerfile_and_the_sidecar() {
-    let world = World::new().await;
+    let world = World::numbered("dockerfile", 36).await;
     let store = world.bucket("plx-artifacts");
-    let fixture = include_str!("pods/init-dockerfile.json");
-    let pod = Pod::start(&pod(fixture, &[Place { from: HOST, to: &world.platform.url() }])).await;
+    let pod = Pod::start(&world.pod("init-dockerfile", &[])).await;
     let ended = pod.succeeds().await;
-    let outputs = objects(&store, &format!("{RUN}/outputs")).await;
+    let outputs = objects(&store, &format!("{}/outputs", world.run)).await;
     complete(&outputs);
     let dockerfile = String::from_utf8_lossy(&outputs["Dockerfile"]);
     assert!(dockerfile.lines().any(|line| line == "RUN pip install package1"), "{dockerfile}");
@@ -151,23 +137,12 @@ async fn a_dockerfile_and_the_sidecar() {
     assert!(events.into_iter().any(|event| event["reason"] == "Started"), "{spec:#}");
 
     // What Polyaxon's UI shows of it: the log of each container, and the metric.
-    let logs = objects(&store, &format!("{RUN}/plxlogs")).await;
-    let lines: Vec<Value> = logs
-        .values()
-        .flat_map(|part| std::str::from_utf8(part).unwrap().lines())
-        .filter(|line| !line.is_empty())
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
-    let said = |container: &str| -> Vec<&str> {
-        let own = lines.iter().filter(|line| line["container"].as_str().unwrap().starts_with(container));
-        own.map(|line| line["value"].as_str().unwrap()).collect()
-    };
+    let logs = objects(&store, &format!("{}/plxlogs", world.run)).await;
+    let said = |container: &str| lines_of(&logs, container);
     assert_eq!(said("polyaxon-main"), ["main"]);
     assert_eq!(said("polyaxon-init-auth"), ["Auth context initialized."]);
-    assert!(
-        said("polyaxon-sidecar").iter().any(|line| line.contains("polyaxon-main terminated")),
-        "{lines:#?}"
-    );
+    let of_sidecar = said("polyaxon-sidecar");
+    assert!(of_sidecar.iter().any(|line| line.contains("polyaxon-main terminated")), "{of_sidecar:#?}");
     assert_eq!(world.lineage("loss").await.path.as_deref(), Some("events/metric/loss.plx"));
 }
 

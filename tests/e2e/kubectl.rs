@@ -4,9 +4,9 @@ use plx_testkit::Planted;
 use serde_json::Value;
 use std::process::Stdio;
 use std::time::Duration;
-use tokio::io::AsyncWriteExt;
-use tokio::process::Command;
-use tokio::time::{Instant, interval};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::{Child, Command};
+use tokio::time::{interval, timeout};
 
 /// Longer than any pod here takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(240);
@@ -25,14 +25,18 @@ pub fn variable(name: &str) -> String {
 
 /// `kubectl …` in the namespace of the tests; what it printed, or what it complained of.
 pub async fn kubectl(args: &[&str], stdin: Option<&Value>) -> Result<String, String> {
+    kubectl_text(args, &stdin.map(Value::to_string).unwrap_or_default()).await
+}
+
+/// The same with any text on its standard input.
+pub async fn kubectl_text(args: &[&str], stdin: &str) -> Result<String, String> {
     let mut command = Command::new("kubectl");
     command.args(["--namespace", &namespace()]).args(args).kill_on_drop(true);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().expect("kubectl is on PATH");
     let mut input = child.stdin.take().unwrap();
-    if let Some(object) = stdin {
-        input.write_all(object.to_string().as_bytes()).await.unwrap();
-    }
+    // It may have ended with a complaint before it read all.
+    input.write_all(stdin.as_bytes()).await.ok();
     drop(input);
     let output = child.wait_with_output().await.unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -55,8 +59,8 @@ pub async fn create(object: &Value) {
 /// Removes what a test left; nothing of it is there afterwards.
 pub async fn clean(owner: &str) {
     let label = format!("{LABEL}={owner}");
-    let kinds =
-        "pods,secrets,configmaps,persistentvolumeclaims,persistentvolumes,serviceaccounts,rolebindings";
+    let kinds = "pods,secrets,configmaps,persistentvolumeclaims,persistentvolumes,serviceaccounts,rolebindings,\
+                 priorityclasses,runtimeclasses";
     kubectl(&["delete", kinds, "-l", &label, "--force", "--grace-period=0", "--timeout=100s"], None)
         .await
         .unwrap();
@@ -65,6 +69,49 @@ pub async fn clean(owner: &str) {
 /// A pod of the cluster.
 pub struct Pod {
     name: String,
+}
+
+/// What becomes of a pod: one process looks for all of a test's time, as these cores are those of the pods too.
+struct Changes {
+    kubectl: Child,
+    unread: Vec<u8>,
+}
+
+impl Changes {
+    fn of(pod: &str) -> Self {
+        let mut command = Command::new("kubectl");
+        command.args([
+            "--namespace",
+            &namespace(),
+            "get",
+            "pod",
+            pod,
+            "--output-watch-events",
+            "-w",
+            "-o",
+            "json",
+        ]);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        Self { kubectl: command.spawn().expect("kubectl is on PATH"), unread: Vec::new() }
+    }
+
+    /// The pod as it is next, or that it is gone; nothing when the watch has ended.
+    async fn next(&mut self) -> Option<Option<Value>> {
+        loop {
+            let mut events = serde_json::Deserializer::from_slice(&self.unread).into_iter::<Value>();
+            if let Some(Ok(mut event)) = events.next() {
+                self.unread.drain(..events.byte_offset());
+                return Some((event["type"] != "DELETED").then(|| event["object"].take()));
+            }
+            if self.kubectl.stdout.as_mut().unwrap().read_buf(&mut self.unread).await.unwrap() == 0 {
+                return None;
+            }
+        }
+    }
+
+    async fn complaint(self) -> String {
+        String::from_utf8_lossy(&self.kubectl.wait_with_output().await.unwrap().stderr).into_owned()
+    }
 }
 
 /// How it ended.
@@ -80,33 +127,34 @@ impl Pod {
         Self { name: spec["metadata"]["name"].as_str().unwrap().to_owned() }
     }
 
-    /// None when there is none (any more).
-    async fn look(&self) -> Option<Value> {
-        match kubectl(&["get", "pod", &self.name, "-o", "json"], None).await {
-            Ok(json) => Some(serde_json::from_str(&json).unwrap()),
-            Err(said) if said.contains("NotFound") => None,
-            Err(said) => panic!("{said}"),
+    /// Looks at each of its changes until it is so; at none when there is no such pod (any more).
+    pub async fn until(&self, what: &str, so: impl Fn(Option<&Value>) -> bool) -> Option<Value> {
+        if let Ok(seen) = timeout(PATIENCE, self.changes_until(&so)).await {
+            return seen;
         }
+        let described = kubectl(&["describe", "pod", &self.name], None).await.unwrap_or_else(|said| said);
+        let logs = match kubectl(&["get", "pod", &self.name, "-o", "json"], None).await {
+            Ok(pod) => self.logs(&serde_json::from_str(&pod).unwrap()).await,
+            Err(_) => Vec::new(),
+        };
+        panic!("{} is not {what} after {PATIENCE:?}\n{described}\n{logs:#?}", self.name);
     }
 
-    /// Looks until it is so.
-    pub async fn until(&self, what: &str, so: impl Fn(Option<&Value>) -> bool) -> Option<Value> {
-        let deadline = Instant::now() + PATIENCE;
-        let mut looks = interval(Duration::from_millis(300));
+    async fn changes_until(&self, so: &impl Fn(Option<&Value>) -> bool) -> Option<Value> {
+        // A watch may be broken off.
+        let mut watches = interval(Duration::from_millis(500));
         loop {
-            looks.tick().await;
-            let seen = self.look().await;
-            if so(seen.as_ref()) {
-                return seen;
+            watches.tick().await;
+            let mut changes = Changes::of(&self.name);
+            while let Some(seen) = changes.next().await {
+                if so(seen.as_ref()) {
+                    return seen;
+                }
             }
-            if Instant::now() > deadline {
-                let described =
-                    kubectl(&["describe", "pod", &self.name], None).await.unwrap_or_else(|said| said);
-                let logs = match &seen {
-                    Some(pod) => self.logs(pod).await,
-                    None => Vec::new(),
-                };
-                panic!("{} is not {what} after {PATIENCE:?}\n{described}\n{logs:#?}", self.name);
+            let said = changes.complaint().await;
+            assert!(said.is_empty() || said.contains("NotFound"), "{said}");
+            if said.contains("NotFound") && so(None) {
+                return None;
             }
         }
     }
@@ -167,6 +215,14 @@ impl Ended {
             lists.iter().flat_map(|list| self.pod["status"][list].as_array().into_iter().flatten());
         let status = statuses.find(|status| status["name"].as_str().unwrap().starts_with(container));
         &status.unwrap_or_else(|| panic!("no {container}"))["state"]["terminated"]
+    }
+
+    /// When it ended, in seconds of its day: no test is longer than one.
+    pub fn finished(&self, container: &str) -> i64 {
+        let at = self.end(container)["finishedAt"].as_str().unwrap();
+        let clock = at.split_once('T').unwrap().1.trim_end_matches('Z');
+        let numbers = clock.split(':').map(|number| number.parse::<i64>().unwrap());
+        numbers.fold(0, |sum, number| sum * 60 + number)
     }
 
     /// The report that a container of ours left as its termination message.

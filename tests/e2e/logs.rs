@@ -2,7 +2,7 @@
 //! started again, and a sidecar that is killed.
 
 use crate::kubectl::{Pod, variable};
-use crate::plumbing::{Place, pod};
+use crate::plumbing::{Place, STORE_ON_S3, pod};
 use crate::world::{RUN, World, objects};
 use plx_testkit::{CutLine, Numbered, S3Target};
 use serde_json::{Value, json};
@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(100);
 /// The converter's pod with two more containers that talk, and a main that fails at first.
 fn talking(world: &World, line: Option<&CutLine>) -> Value {
     let places = [Place { from: "http://polyaxon-api:80", to: &world.platform.url() }];
-    let mut pod = pod(include_str!("pods/store-s3-defaults.json"), &places);
+    let mut pod = pod(STORE_ON_S3, &places);
     pod["spec"]["restartPolicy"] = "OnFailure".into();
     let told = json!({ "name": "told", "hostPath": { "path": world.folder.path() } });
     pod["spec"]["volumes"].as_array_mut().unwrap().push(told);

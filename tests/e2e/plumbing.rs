@@ -4,6 +4,10 @@ use crate::kubectl::{containers, namespace, variable};
 use serde_json::{Map, Value, json};
 use std::path::Path;
 
+/// The fixture whose store is a bucket of S3, and which asks for nothing else.
+pub const STORE_ON_S3: &str =
+    include_str!("../../crates/plx-pod/tests/fixtures/pods/store-s3-defaults/pod.json");
+
 /// What stands in a fixture, and what is there instead.
 pub struct Place<'a> {
     pub from: &'static str,
@@ -12,19 +16,52 @@ pub struct Place<'a> {
 
 /// A pod of the converter (`metadata`, `initContainers`, `containers`, `volumes`, `rest`), on this cluster.
 pub fn pod(fixture: &str, places: &[Place<'_>]) -> Value {
-    let mut text = fixture.to_owned();
-    for place in places {
-        assert!(text.contains(place.from), "{} is not there", place.from);
-        text = text.replace(place.from, place.to);
-    }
-    let fixture: Value = serde_json::from_str(&text).unwrap();
+    here(converted(&elsewhere(fixture, places)))
+}
+
+/// The same before anything is other than the converter wrote it.
+pub fn converted(fixture: &str) -> Value {
+    let fixture: Value = serde_json::from_str(fixture).unwrap();
     let mut spec: Map<String, Value> = fixture["rest"].as_object().cloned().unwrap_or_default();
     for list in ["initContainers", "containers", "volumes"] {
         spec.insert(list.to_owned(), fixture[list].clone());
     }
     // As Polyaxon's operator sets it for a job.
     spec.insert("restartPolicy".to_owned(), "Never".into());
-    here(json!({ "apiVersion": "v1", "kind": "Pod", "metadata": fixture["metadata"], "spec": spec }))
+    json!({ "apiVersion": "v1", "kind": "Pod", "metadata": fixture["metadata"], "spec": spec })
+}
+
+/// Gives other names to the secrets, the config maps and the claims of a pod.
+pub fn rename_objects(pod: &mut Value, own: &dyn Fn(&str) -> String) {
+    match pod {
+        Value::Array(items) => items.iter_mut().for_each(|item| rename_objects(item, own)),
+        Value::Object(fields) => {
+            for (key, value) in fields {
+                let name = match key.as_str() {
+                    "secretName" | "claimName" => Some(value),
+                    "secretRef" | "secretKeyRef" | "configMap" | "configMapRef" | "configMapKeyRef" => {
+                        value.get_mut("name")
+                    }
+                    _ => {
+                        rename_objects(value, own);
+                        None
+                    }
+                };
+                if let Some(name) = name {
+                    *name = own(name.as_str().unwrap()).into();
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// A text with other places in it.
+pub fn elsewhere(text: &str, places: &[Place<'_>]) -> String {
+    places.iter().fold(text.to_owned(), |text, place| {
+        assert!(text.contains(place.from), "{} is not there", place.from);
+        text.replace(place.from, place.to)
+    })
 }
 
 /// A pod as somebody would apply it, on this cluster.
@@ -51,7 +88,7 @@ fn image(container: &Value) -> String {
         "polyaxon/polyaxon-sidecar" | "plx-sidecar" => "sidecar",
         // The sample's own main knows of no run.
         "busybox" if container["name"] == "polyaxon-main" && container["env"].is_array() => "main",
-        "busybox" => "busybox",
+        "busybox" | "training" => "busybox",
         other => panic!("no image stands for {other}"),
     };
     let line = images.lines().find_map(|line| line.strip_prefix(program)?.strip_prefix('='));

@@ -1,7 +1,7 @@
 //! A run that is started again.
 
 use crate::kubectl::Pod;
-use crate::plumbing::{Place, pod};
+use crate::plumbing::{Place, STORE_ON_S3, pod};
 use crate::world::{RUN, SPEC, World, complete, objects, sha256};
 use plx_testkit::S3Target;
 use serde_json::Value;
@@ -11,7 +11,7 @@ const MAIN: &str = "polyaxon-main";
 
 fn fixture(world: &World) -> Value {
     let places = [Place { from: "http://polyaxon-api:80", to: &world.platform.url() }];
-    pod(include_str!("pods/store-s3-defaults.json"), &places)
+    pod(STORE_ON_S3, &places)
 }
 
 async fn outputs(store: &S3Target) -> BTreeMap<String, Vec<u8>> {

@@ -1,7 +1,7 @@
 //! As small as the pods' requests: 60 MiB and a tenth of a core are what the converter asks for.
 
 use crate::kubectl::Pod;
-use crate::plumbing::{Place, pod};
+use crate::plumbing::{Place, STORE_ON_S3, pod};
 use crate::world::{RUN, World, complete, objects};
 use serde_json::json;
 
@@ -9,10 +9,7 @@ use serde_json::json;
 async fn init_and_sidecar_live_inside_what_they_request() {
     let world = World::new().await;
     let store = world.bucket("plx-artifacts");
-    let mut spec = pod(
-        include_str!("pods/store-s3-defaults.json"),
-        &[Place { from: "http://polyaxon-api:80", to: &world.platform.url() }],
-    );
+    let mut spec = pod(STORE_ON_S3, &[Place { from: "http://polyaxon-api:80", to: &world.platform.url() }]);
     for list in ["initContainers", "containers"] {
         for container in spec["spec"][list].as_array_mut().unwrap() {
             if container["resources"].is_object() {

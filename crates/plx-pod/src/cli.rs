@@ -103,6 +103,10 @@ pub struct RunArgs {
     /// Seconds the last pass may take after main ended by itself [default: the sidecar's]
     #[arg(long, value_name = "SECONDS")]
     pub finish_timeout: Option<u64>,
+    /// The sidecar as a native one: it is started before all init containers, and told to end when main has ended, as by
+    /// Kubernetes 1.29 and newer
+    #[arg(long)]
+    pub native_sidecar: bool,
     /// Keep the pod's folder after a complete run
     #[arg(long)]
     pub keep: bool,

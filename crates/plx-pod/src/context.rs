@@ -1,7 +1,8 @@
 //! What templates see: `globals`, the same names without it, `connections` and `init`.
 //!
 //! An expression that names nothing is an error: a misspelt path must not become an empty one. Jinja's comments
-//! (`{# … #}`) are left as they are, because `${#name}` is everyday shell.
+//! (`{# … #}`) are left as they are, because `${#name}` is everyday shell. As by Jinja, a template loses one line end behind its
+//! last line, and a text that is none keeps it.
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
@@ -100,7 +101,6 @@ impl Context {
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         let syntax = SyntaxConfig::builder()
             .comment_delimiters("{#plx-pod-comment#", "#plx-pod-comment#}") // see above: no comments
-            .keep_trailing_newline(true)
             .build();
         environment.set_syntax(syntax.expect("three delimiters that differ"));
         environment.render_str(text, Serde(&self.values)).map_err(|error| {

@@ -7,7 +7,7 @@ use crate::environment::{self, Vars};
 use crate::localize::PathMap;
 use crate::params;
 use crate::roles::Role;
-use crate::settings::{MAIN, Settings, utf8};
+use crate::settings::{MAIN, NATIVE_GRACE, Settings, utf8};
 use plx_contract::connection::Connection;
 use plx_contract::layout::Layout;
 use plx_contract::{Class, Env, env};
@@ -247,14 +247,18 @@ impl<'a, E: Env> Planner<'a, E> {
         let asked = self.loaded.operation.plugins.sidecar.clone().unwrap_or_default();
         let sleep = settings.sleep_interval.or(asked.sleep_interval).unwrap_or(INTERVAL);
         let sync = settings.sync_interval.or(asked.sync_interval).unwrap_or(INTERVAL);
-        let marker = utf8(&self.layout.exit_marker(&settings.pod))?;
         let mut args = vec![
             format!("--container-id={MAIN}"),
             format!("--sleep-interval={sleep}"),
             format!("--sync-interval={sync}"),
-            format!("--main-marker={marker}"),
-            format!("--grace-period={}", settings.grace.as_secs()),
         ];
+        if settings.native_sidecar {
+            args.push(format!("--grace-period={NATIVE_GRACE}"));
+        } else {
+            let marker = utf8(&self.layout.exit_marker(&settings.pod))?;
+            args.push(format!("--main-marker={marker}"));
+            args.push(format!("--grace-period={}", settings.grace.as_secs()));
+        }
         args.extend(settings.finish_timeout.map(|seconds| format!("--finish-timeout={seconds}")));
         let mut vars = environment::base(self.caller, &settings.env_pass);
         environment::own(&mut vars, self.caller);

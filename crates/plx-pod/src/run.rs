@@ -5,8 +5,8 @@ use crate::collect::{LogFile, SharedLog, Show};
 use crate::connections::Stores;
 use crate::outcome::{self, ChildReport, Sync};
 use crate::plan::{self, Container, Pod, Program};
-use crate::process::{self, Ended, Watch};
-use crate::settings::Settings;
+use crate::process::{self, Ended, Running, Watch};
+use crate::settings::{NATIVE_GRACE, Settings};
 use crate::table::{self, Row};
 use crate::workspace::Workspace;
 use crate::{document, term, words};
@@ -20,7 +20,7 @@ use tokio::time::Instant;
 
 mod watch;
 
-use watch::{Group, StartSidecar};
+use watch::{Group, StartSidecar, Tell};
 
 /// How a run ended.
 #[derive(Debug)]
@@ -91,6 +91,9 @@ struct PodRun {
 impl PodRun {
     /// Everything. The second part is how far the outputs got; none when main was never started.
     async fn whole(&mut self) -> Result<(Done, Option<Sync>), Failure> {
+        // A native sidecar is there before everything else.
+        let early = self.settings.native_sidecar && self.pod.sidecar.is_some();
+        let mut early = if early { Some(self.start_sidecar()?) } else { None };
         for container in self.pod.inits.clone() {
             // Plain containers come last and may print much: from the first of them on, lines are written at once.
             if matches!(container.program, Program::Person(_)) {
@@ -99,16 +102,46 @@ impl PodRun {
             if let Some(done) = self.init(&container).await? {
                 self.release_log();
                 self.row_of_main("not started".to_owned(), None);
+                self.end_early(early.take(), done.code).await?;
                 return Ok((done, None));
             }
         }
         self.release_log();
         if self.stop.asked.is_cancelled() {
             self.row_of_main("not started".to_owned(), None);
+            self.end_early(early.take(), 143).await?;
             let problem = Failure::new(Class::Incomplete, "stopped before main was started");
             return Ok((Done { code: 143, problem: Some(problem) }, None));
         }
-        self.main_and_sidecar().await.map(|(done, sync)| (done, Some(sync)))
+        self.main_and_sidecar(early).await.map(|(done, sync)| (done, Some(sync)))
+    }
+
+    fn start_sidecar(&self) -> Result<Running, Failure> {
+        let container = self.pod.sidecar.as_ref().expect("asked for only where there is one");
+        let show = Show::Prefixed("sidecar | ");
+        let out = if self.settings.verbose { show } else { Show::Hidden };
+        process::start(container, &self.own_binary, &Watch { out, err: show, log: None })
+    }
+
+    /// How the sidecar learns that main has ended.
+    fn tell(&self) -> Option<Tell> {
+        self.pod.sidecar.as_ref()?;
+        Some(if self.settings.native_sidecar {
+            Tell::Signal(Duration::from_secs(NATIVE_GRACE))
+        } else {
+            Tell::Marker(self.settings.layout().exit_marker(&self.settings.pod))
+        })
+    }
+
+    /// Ends a sidecar whose main will never start; it stores what there is.
+    async fn end_early(&mut self, sidecar: Option<Running>, code: u8) -> Result<(), Failure> {
+        let Some(sidecar) = sidecar else { return Ok(()) };
+        let start = || self.start_sidecar();
+        let sidecar = Some((sidecar, &start as StartSidecar<'_>));
+        let group = Group::pod(Err(Ended::with_code(code)), sidecar, self.tell());
+        let ended = group.until_end(&self.stop, self.settings.grace).await?.sidecar;
+        self.row_of_outputs(ended.expect("a sidecar that was started has ended"));
+        Ok(())
     }
 
     fn release_log(&self) {
@@ -148,18 +181,14 @@ impl PodRun {
         Ok(Some(Done { code: ended.code, problem: Some(failure_of(container, ended, report)) }))
     }
 
-    async fn main_and_sidecar(&mut self) -> Result<(Done, Sync), Failure> {
-        let marker = self.settings.layout().exit_marker(&self.settings.pod);
-        let start = || {
-            let container = self.pod.sidecar.as_ref().expect("asked for only where there is one");
-            let show = Show::Prefixed("sidecar | ");
-            let out = if self.settings.verbose { show } else { Show::Hidden };
-            process::start(container, &self.own_binary, &Watch { out, err: show, log: None })
+    async fn main_and_sidecar(&mut self, early: Option<Running>) -> Result<(Done, Sync), Failure> {
+        let start = || self.start_sidecar();
+        let sidecar = match (early, &self.pod.sidecar) {
+            (Some(early), _) => Some(early),
+            (None, Some(_)) => Some(start()?),
+            (None, None) => None,
         };
-        let sidecar = match &self.pod.sidecar {
-            Some(_) => Some((start()?, &start as StartSidecar<'_>)),
-            None => None,
-        };
+        let sidecar = sidecar.map(|sidecar| (sidecar, &start as StartSidecar<'_>));
         let begun = Instant::now();
         let watch = Watch { out: Show::Out, err: Show::Err, log: self.log.clone() };
         let mut problem = None;
@@ -168,15 +197,29 @@ impl PodRun {
             problem = Some(failure);
             ended
         });
-        let marker = self.pod.sidecar.is_some().then_some(marker);
-        let ends = Group::pod(main, sidecar, marker).until_end(&self.stop, self.settings.grace).await?;
+        let ends = Group::pod(main, sidecar, self.tell()).until_end(&self.stop, self.settings.grace).await?;
         self.row_of_main(ends.main.to_string(), Some(ends.main_at.unwrap_or(begun) - begun));
-        let Some(container) = &self.pod.sidecar else {
+        let Some(ended) = ends.sidecar else {
             return Ok((Done { code: ends.main.code, problem }, Sync::NotWanted));
         };
-        let ended = ends.sidecar.expect("a sidecar that was started has ended");
+        let (sync, missing) = self.row_of_outputs(ended);
+        let code = outcome::exit_code(ends.main, &sync);
+        if let Some(missing) = missing {
+            // Of two failures the one that decides the exit code is told last.
+            match problem {
+                None => problem = Some(missing),
+                Some(_) => term::note(&missing.message),
+            }
+        }
+        Ok((Done { code, problem }, sync))
+    }
+
+    /// How far the outputs got, by a sidecar that has ended; and what is missing.
+    fn row_of_outputs(&mut self, ended: Ended) -> (Sync, Option<Failure>) {
+        let container = self.pod.sidecar.as_ref().expect("a sidecar that has ended");
         let report = container.report.as_deref().and_then(ChildReport::read);
         let sync = Sync::of(ended, report.as_ref());
+        let missing = matches!(sync, Sync::Incomplete | Sync::Failed(_));
         self.rows.push(Row {
             step: "outputs".to_owned(),
             result: match &sync {
@@ -193,16 +236,8 @@ impl PodRun {
             passes: report.as_ref().and_then(|report| report.passes),
             time: None,
         });
-        let code = outcome::exit_code(ends.main, &sync);
-        if matches!(sync, Sync::Incomplete | Sync::Failed(_)) {
-            let missing = failure_of(container, ended, report);
-            // Of two failures the one that decides the exit code is told last.
-            match problem {
-                None => problem = Some(missing),
-                Some(_) => term::note(&missing.message),
-            }
-        }
-        Ok((Done { code, problem }, sync))
+        let missing = missing.then(|| failure_of(container, ended, report));
+        (sync, missing)
     }
 
     fn row_of_main(&mut self, result: String, time: Option<Duration>) {

@@ -11,6 +11,9 @@ use std::time::Duration;
 /// Name of the main container.
 pub const MAIN: &str = "polyaxon-main";
 
+/// Seconds that a native sidecar has for what is left when main is gone.
+pub const NATIVE_GRACE: u64 = 300;
+
 /// What one run of this program is about.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -30,6 +33,8 @@ pub struct Settings {
     pub grace: Duration,
     /// Bound of the last pass, when one is asked for.
     pub finish_timeout: Option<u64>,
+    /// The sidecar is started first, and told to end by a signal.
+    pub native_sidecar: bool,
     /// Keep the pod's folder.
     pub keep: bool,
     /// Start nothing but `plx-init --dry-run`.
@@ -56,6 +61,7 @@ impl Settings {
             sleep_interval: args.sleep_interval,
             grace: Duration::from_secs(args.grace_period),
             finish_timeout: args.finish_timeout,
+            native_sidecar: args.native_sidecar,
             keep: args.keep,
             dry_run: args.dry_run,
             verbose: args.verbose,

@@ -1,5 +1,8 @@
 //! The real binary, with the real plx-init and plx-sidecar, on a folder.
 
+#[path = "run/native.rs"]
+mod native;
+
 use plx_testkit::{LeftFiles, Planted};
 use std::fs;
 use std::io::{BufRead, BufReader};

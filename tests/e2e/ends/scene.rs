@@ -2,7 +2,7 @@
 
 use super::LOOK;
 use crate::kubectl::{ANYBODYS, Ended, LABEL, Pod, create, kubectl, namespace, variable};
-use crate::plumbing::{Place, pod};
+use crate::plumbing::{Place, STORE_ON_S3, pod};
 use crate::world::{RUN, SPEC, World, complete, objects};
 use plx_testkit::{Planted, S3Target};
 use serde_json::{Value, json};
@@ -64,8 +64,8 @@ pub struct Left {
 impl Scene {
     /// A run with that last digit, whose main does this.
     pub async fn of(digit: u8, owner: &str, script: &str) -> Self {
-        let world = World::of(owner).await;
         let run = format!("{}{digit}", &RUN[..RUN.len() - 1]);
+        let world = World::of(owner, &run).await;
         let places = [
             Place { from: "http://polyaxon-api:80", to: &world.platform.url() },
             Place { from: RUN, to: &run },
@@ -74,7 +74,7 @@ impl Scene {
             Place { from: "--sleep-interval=10", to: "--sleep-interval=2" },
             Place { from: "--sync-interval=10", to: "--sync-interval=2" },
         ];
-        let mut spec = pod(include_str!("../pods/store-s3-defaults.json"), &places);
+        let mut spec = pod(STORE_ON_S3, &places);
         spec["metadata"]["labels"][LABEL] = owner.into();
         assert_ne!(owner, ANYBODYS);
         let told = world.folder.path().join("told");
@@ -224,11 +224,7 @@ impl Left {
 
     /// The sidecar ended so many seconds after main at most.
     pub fn lasted_at_most(&self, seconds: u64) {
-        let finished = |name: &str| -> i64 {
-            let at = self.ended.end(name)["finishedAt"].as_str().unwrap();
-            seconds_of(at)
-        };
-        let took = finished(SIDECAR) - finished(MAIN);
+        let took = self.ended.finished(SIDECAR) - self.ended.finished(MAIN);
         eprintln!("{}: the sidecar ended {took} s after main", self.world.owner);
         assert!(took <= i64::try_from(seconds).unwrap(), "{took} s: {:#?}", self.ended.logs);
     }
@@ -274,13 +270,6 @@ impl Left {
 
 fn said(lines: std::ops::RangeInclusive<usize>) -> Vec<String> {
     lines.map(|line| format!("line {line}")).collect()
-}
-
-/// Of a day, which no test is longer than; of a time like 2026-01-01T10:20:30Z.
-fn seconds_of(time: &str) -> i64 {
-    let clock = time.split_once('T').unwrap().1.trim_end_matches('Z');
-    let numbers = clock.split(':').map(|number| number.parse::<i64>().unwrap());
-    numbers.fold(0, |sum, number| sum * 60 + number)
 }
 
 fn push(list: &mut Value, value: Value) {

@@ -2,10 +2,10 @@
 
 use super::Renderer;
 use super::built::{About, Built, is_given};
-use super::sidecar::NATIVE_GRACE;
 use super::supply::{Requested, add_secrets, add_store};
 use super::{check, init, main_container, names, volumes};
 use crate::cli::As;
+use crate::settings::NATIVE_GRACE;
 use crate::settings::pod_name;
 use plx_contract::connection::{Catalog, Connection};
 use plx_contract::init::Handler;

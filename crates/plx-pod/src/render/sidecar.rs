@@ -5,15 +5,13 @@ use super::built::{About, Built, is_given, var};
 use super::service::Service;
 use super::supply::{Supply, Take};
 use crate::deployment::Helper;
-use crate::settings::MAIN;
+use crate::settings::{MAIN, NATIVE_GRACE};
 use plx_contract::env;
 use plx_contract::plugins::Sidecar;
 use serde_json::{Value, json};
 
 /// Seconds between two looks, and between two passes, unless something else is said.
 const INTERVAL: i64 = 10;
-/// Seconds that a native sidecar has for what is left when main is gone.
-pub(super) const NATIVE_GRACE: u64 = 300;
 
 impl Renderer<'_> {
     /// The sidecar; none when nothing is collected.

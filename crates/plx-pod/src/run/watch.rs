@@ -19,13 +19,21 @@ const REMIND: Duration = Duration::from_secs(1);
 /// Starts the sidecar, as often as it is called.
 pub(super) type StartSidecar<'a> = &'a (dyn Fn() -> Result<Running, Failure> + Send + std::marker::Sync);
 
+/// How a sidecar learns of main's end.
+pub(super) enum Tell {
+    /// By what is written down there.
+    Marker(PathBuf),
+    /// By SIGTERM, which it gets only then: a native sidecar. It has so long, and is not asked to end before main.
+    Signal(Duration),
+}
+
 /// One container, or main and its sidecar.
 pub(super) struct Group<'a> {
     main: Option<Running>,
     sidecar: Option<Running>,
     again: Option<StartSidecar<'a>>,
-    /// Where main's end is written down for the sidecar.
-    marker: Option<PathBuf>,
+    /// How the sidecar is told of main's end, until it is.
+    tell: Option<Tell>,
     main_end: Option<(Ended, Instant)>,
     sidecar_end: Option<Ended>,
 }
@@ -46,7 +54,7 @@ impl<'a> Group<'a> {
             main: Some(running),
             sidecar: None,
             again: None,
-            marker: None,
+            tell: None,
             main_end: None,
             sidecar_end: None,
         }
@@ -56,32 +64,39 @@ impl<'a> Group<'a> {
     pub fn pod(
         main: Result<Running, Ended>,
         sidecar: Option<(Running, StartSidecar<'a>)>,
-        marker: Option<PathBuf>,
+        tell: Option<Tell>,
     ) -> Self {
         let (sidecar, again) = sidecar.unzip();
         let (main, main_end) = match main {
             Ok(main) => (Some(main), None),
             Err(ended) => (None, Some((ended, Instant::now()))),
         };
-        Self { main, sidecar, again, marker, main_end, sidecar_end: None }
+        Self { main, sidecar, again, tell, main_end, sidecar_end: None }
     }
 
     /// Waits until all have ended.
     ///
     /// The first signal goes to both as SIGTERM, as when a pod is deleted, and main is killed after the grace period;
-    /// the second one kills main now, and the sidecar stores what there is.
+    /// the second one kills main now, and the sidecar stores what there is. A native sidecar gets its SIGTERM after main.
     pub async fn until_end(mut self, stop: &Stop, grace: Duration) -> Result<Ends, Failure> {
         let (mut asked, mut now) = (false, false);
         let (mut kill_main, mut kill_sidecar, mut remind) = (None, None, None);
+        let native = matches!(self.tell, Some(Tell::Signal(_)));
         loop {
-            if let (Some((ended, _)), Some(marker)) =
-                (self.main_end, self.marker.take_if(|_| self.main.is_none()))
-                && let Err(failure) = leave_marker(&marker, ended)
-            {
-                // Main filled the disk, perhaps: the sidecar still has a grace period to store what there is.
-                tracing::warn!("{}; the sidecar is told to end instead", failure.message);
-                self.signal_sidecar(Signal::TERM);
-                kill_sidecar = Some(Instant::now() + grace + MARGIN);
+            match (self.main_end, self.tell.take_if(|_| self.main.is_none())) {
+                (Some((ended, _)), Some(Tell::Marker(marker))) => {
+                    if let Err(failure) = leave_marker(&marker, ended) {
+                        // Main filled the disk, perhaps: the sidecar still has a grace period to store what there is.
+                        tracing::warn!("{}; the sidecar is told to end instead", failure.message);
+                        self.signal_sidecar(Signal::TERM);
+                        kill_sidecar = Some(Instant::now() + grace + MARGIN);
+                    }
+                }
+                (Some(_), Some(Tell::Signal(grace))) => {
+                    self.signal_sidecar(Signal::TERM);
+                    kill_sidecar.get_or_insert(Instant::now() + grace + MARGIN);
+                }
+                _ => {}
             }
             if self.main.is_none() && self.sidecar.is_none() {
                 break;
@@ -113,9 +128,14 @@ impl<'a> Group<'a> {
                 }
                 () = stop.asked.cancelled(), if !asked => {
                     asked = true;
-                    self.signal(Signal::TERM, Signal::TERM);
+                    self.signal_main(Signal::TERM);
                     kill_main = Some(Instant::now() + grace);
-                    kill_sidecar = Some(Instant::now() + grace + MARGIN);
+                    if !native {
+                        self.signal_sidecar(Signal::TERM);
+                    }
+                    if !native || self.main.is_none() {
+                        kill_sidecar = Some(Instant::now() + grace + MARGIN);
+                    }
                 }
                 () = stop.now.cancelled(), if !now => {
                     now = true;
@@ -140,11 +160,6 @@ impl<'a> Group<'a> {
         }
         let (main, main_at) = self.main_end.expect("the loop ends after main");
         Ok(Ends { main, main_at: Some(main_at), sidecar: self.sidecar_end })
-    }
-
-    fn signal(&self, main: Signal, sidecar: Signal) {
-        self.signal_main(main);
-        self.signal_sidecar(sidecar);
     }
 
     fn signal_main(&self, signal: Signal) {

@@ -25,7 +25,8 @@ fn templates_give_globals_short_forms_and_schemas() {
         assert_eq!(context().render("x", text).expect("a template"), want, "{text}");
     };
     check("{{ globals.run_artifacts_path }}", "/pod/artifacts/u1");
-    check("{{run_outputs_path}}/a\n", "/pod/artifacts/u1/outputs/a\n");
+    check("{{run_outputs_path}}/a\n\n", "/pod/artifacts/u1/outputs/a\n");
+    check("no template\n", "no template\n");
     check("{{ uuid }} {{ name }} {{ globals.run_info }}", "u1 train me.p.runs.u1");
     check("{{ connections[\"my-data\"].bucket }}", "s3://b");
     check("{{ name|upper }}{% if uuid %}!{% endif %}", "TRAIN!");
