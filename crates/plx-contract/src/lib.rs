@@ -28,6 +28,7 @@ pub mod run;
 pub mod script;
 pub mod secrets;
 pub mod stat;
+pub mod wrapped;
 
 pub use class::{Class, Classified};
 pub use env::Env;
