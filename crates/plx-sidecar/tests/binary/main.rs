@@ -16,3 +16,4 @@ mod signals;
 mod spec;
 mod summaries;
 mod throttled;
+mod wrapped;
