@@ -15,3 +15,4 @@ mod plumbing;
 mod resume;
 mod small;
 mod world;
+mod wrap;

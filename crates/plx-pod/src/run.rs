@@ -149,7 +149,12 @@ impl PodRun {
     }
 
     async fn main_and_sidecar(&mut self) -> Result<(Done, Sync), Failure> {
-        let marker = self.settings.layout().exit_marker(&self.settings.pod);
+        let wrapped = matches!(self.pod.main.program, Program::Own(..));
+        let layout = self.settings.layout();
+        let marker = match wrapped {
+            true => layout.wrapped_main().join(plx_contract::wrapped::ENDED),
+            false => layout.exit_marker(&self.settings.pod),
+        };
         let start = || {
             let container = self.pod.sidecar.as_ref().expect("asked for only where there is one");
             let show = Show::Prefixed("sidecar | ");
@@ -161,7 +166,9 @@ impl PodRun {
             None => None,
         };
         let begun = Instant::now();
-        let watch = Watch { out: Show::Out, err: Show::Err, log: self.log.clone() };
+        // The sidecar has the lines of a wrapped main from the program that runs it.
+        let log = self.log.clone().filter(|_| !wrapped);
+        let watch = Watch { out: Show::Out, err: Show::Err, log };
         let mut problem = None;
         let main = process::start(&self.pod.main, &self.own_binary, &watch).map_err(|failure| {
             let ended = Ended::with_code(not_started(&failure));

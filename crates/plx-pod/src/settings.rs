@@ -34,6 +34,8 @@ pub struct Settings {
     pub keep: bool,
     /// Start nothing but `plx-init --dry-run`.
     pub dry_run: bool,
+    /// Main is run by `plx-entry`.
+    pub wrap_main: bool,
     /// Show the sidecar's log.
     pub verbose: bool,
 }
@@ -58,6 +60,7 @@ impl Settings {
             finish_timeout: args.finish_timeout,
             keep: args.keep,
             dry_run: args.dry_run,
+            wrap_main: args.wrap_main,
             verbose: args.verbose,
         })
     }

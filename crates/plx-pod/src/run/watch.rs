@@ -76,6 +76,8 @@ impl<'a> Group<'a> {
         loop {
             if let (Some((ended, _)), Some(marker)) =
                 (self.main_end, self.marker.take_if(|_| self.main.is_none()))
+                // Whoever ran main may have left it.
+                && !marker.exists()
                 && let Err(failure) = leave_marker(&marker, ended)
             {
                 // Main filled the disk, perhaps: the sidecar still has a grace period to store what there is.

@@ -4,6 +4,7 @@ mod differences;
 mod documents;
 mod normal;
 mod valid;
+mod wrapping;
 
 use crate::Vars;
 use differences::Table;
