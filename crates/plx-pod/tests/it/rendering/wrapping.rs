@@ -21,7 +21,7 @@ fn rendered(run: &str, config: &str, words: &[&str]) -> Result<Rendered, Failure
 fn container<'a>(spec: &'a Value, name: &str) -> &'a Value {
     let lists = ["initContainers", "containers"];
     let mut all = lists.iter().flat_map(|list| spec[list].as_array().into_iter().flatten());
-    all.find(|one| one["name"] == name).unwrap_or_else(|| panic!("no {name} in {spec:#}"))
+    all.find(|one| one["name"] == name).expect(name)
 }
 
 /// Takes away what is other on purpose, in the pod with it and in the one without.
