@@ -20,8 +20,8 @@ const ALL: u32 = 6000;
 const PATIENCE: Duration = Duration::from_secs(100);
 
 /// Main waits in the midst of its lines, until it is told to go on.
-fn operation(told: &str) -> String {
-    let script = format!(
+fn lines() -> String {
+    format!(
         "begun=/plx-context/artifacts/{RUN}/outputs/begun
          if [ -e $begun ]; then i={} to={ALL} code=0; else echo >$begun; i=1 to={FIRST} code=3; fi
          while [ $i -le $to ]; do
@@ -30,7 +30,10 @@ fn operation(told: &str) -> String {
          done
          busybox sleep 600 & printf 'no end'; exit $code",
         FIRST + 1
-    );
+    )
+}
+
+fn operation(told: &str, script: &str) -> String {
     json!({
         "version": 1.1,
         "kind": "component",
@@ -49,7 +52,7 @@ fn operation(told: &str) -> String {
     .to_string()
 }
 
-fn rendered(world: &World) -> Value {
+fn rendered(world: &World, script: &str) -> Value {
     let config = json!({
         "artifactsStore": {
             "name": "s3-store",
@@ -61,7 +64,8 @@ fn rendered(world: &World) -> Value {
     });
     let words = ["f.yaml", "--wrap-main", "--run-uuid", RUN, "--project", "owner-name/project-name"];
     let asked = Asked::settle(&RenderArgs::from_words(&words).unwrap()).unwrap();
-    let document = document::parse("f.yaml", &operation(&world.folder.path().display().to_string())).unwrap();
+    let told = world.folder.path().display().to_string();
+    let document = document::parse("f.yaml", &operation(&told, script)).unwrap();
     let deployment = deployment::parse("config", &config.to_string()).unwrap();
     let none = BTreeMap::<String, String>::new();
     let rendered = render::render(&document, &deployment, &asked, &none).unwrap();
@@ -85,18 +89,40 @@ async fn stored(store: &S3Target) -> (Vec<String>, Vec<String>) {
     (values, containers)
 }
 
+/// Waits until a line is the last in the store.
+async fn has(store: &S3Target, line: &str) {
+    let mut looks = interval(Duration::from_millis(300));
+    let look = async {
+        while stored(store).await.0.last().is_none_or(|last| last != line) {
+            looks.tick().await;
+        }
+    };
+    timeout(PATIENCE, look).await.unwrap_or_else(|_| panic!("no {line} in {PATIENCE:?} while main runs"));
+}
+
+#[tokio::test]
+async fn a_deleted_pod_that_may_not_ask_its_cluster_leaves_its_last_words() {
+    let world = World::new().await;
+    let store = world.bucket("plx-artifacts");
+    let script = format!(
+        "trap 'busybox sleep 2; echo last >/plx-context/artifacts/{RUN}/outputs/last; echo bye; exit 9' TERM
+         echo ready; while :; do busybox usleep 50000; done"
+    );
+    let pod = Pod::start(&rendered(&world, &script)).await;
+    has(&store, "ready").await;
+    let begun = tokio::time::Instant::now();
+    pod.delete(60).await;
+    assert!(begun.elapsed() < Duration::from_secs(40), "the marker ends the sidecar: {:?}", begun.elapsed());
+    assert_eq!(stored(&store).await.0, ["ready", "bye"], "TERM came once");
+    assert_eq!(objects(&store, &format!("{RUN}/outputs/last")).await[""], b"last\n");
+}
+
 #[tokio::test]
 async fn a_pod_that_may_not_ask_its_cluster_leaves_its_outputs_and_every_line_and_ends() {
     let world = World::new().await;
     let store = world.bucket("plx-artifacts");
-    let pod = Pod::start(&rendered(&world)).await;
-    let mut looks = interval(Duration::from_millis(300));
-    let has_begun = async {
-        while stored(&store).await.0.last().is_none_or(|last| last != "line 1999") {
-            looks.tick().await;
-        }
-    };
-    timeout(PATIENCE, has_begun).await.expect("lines come while main runs");
+    let pod = Pod::start(&rendered(&world, &lines())).await;
+    has(&store, "line 1999").await;
     // Where docker is ours.
     let killed = variable("PLX_E2E_CLUSTER") == "bare";
     if killed {

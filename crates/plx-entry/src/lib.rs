@@ -71,19 +71,17 @@ fn run(asked: &Asked) -> u8 {
 
 /// Hands on signals until main has ended, and copies what is left of its output.
 fn until_end(main: &Main, tee: Option<Tee>, signals: Option<&Signals>) -> u8 {
-    let code = match signals {
-        Some(signals) => loop {
-            match signals.next() {
-                Event::Child => {
-                    if let Some(code) = main.reap() {
-                        break code;
-                    }
+    let code = loop {
+        match signals.and_then(Signals::next) {
+            Some(Event::Child) => {
+                if let Some(code) = main.reap() {
+                    break code;
                 }
-                Event::Signal(signal) => main.signal(signal),
-                Event::Nothing => {}
             }
-        },
-        None => main.wait(),
+            Some(Event::Signal(signal)) => main.signal(signal),
+            Some(Event::Nothing) => {}
+            None => break main.wait(),
+        }
     };
     main.clean_up();
     if let Some(tee) = tee {

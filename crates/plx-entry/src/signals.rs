@@ -2,7 +2,7 @@
 
 use nix::errno::Errno;
 use nix::sys::signal::{SigSet, Signal};
-use nix::sys::signalfd::SignalFd;
+use nix::sys::signalfd::{SignalFd, siginfo};
 
 /// What the program itself did wrong; the system does not wait for anybody to read these.
 const FAULTS: [Signal; 6] =
@@ -32,30 +32,33 @@ impl Signals {
         made.map(Self).map_err(|error| crate::say(&format!("signals are not handed on: {error}"))).ok()
     }
 
-    /// Waits for one.
-    pub(crate) fn next(&self) -> Event {
-        let info = match self.0.read_signal() {
-            Ok(Some(info)) => info,
-            Ok(None) | Err(Errno::EINTR) => return Event::Nothing,
-            Err(error) => {
-                // Never for a descriptor that was made; to look at the children again and again is the way to main's end.
-                crate::say(&format!("signals cannot be read: {error}"));
-                return Event::Child;
+    /// Waits for one; none when there can be no more.
+    pub(crate) fn next(&self) -> Option<Event> {
+        loop {
+            match self.0.read_signal() {
+                Ok(Some(info)) => return Some(event(&info)),
+                Ok(None) | Err(Errno::EINTR) => {}
+                Err(error) => {
+                    crate::say(&format!("signals are handed on no more: {error}"));
+                    return None;
+                }
             }
-        };
-        let Some(signal) =
-            i32::try_from(info.ssi_signo).ok().and_then(|number| Signal::try_from(number).ok())
-        else {
-            // A real-time signal: no safe call sends one.
-            return Event::Nothing;
-        };
-        match signal {
-            Signal::SIGCHLD => Event::Child,
-            // The terminal sends to all processes of its group, and so has main.
-            _ if info.ssi_code == nix::libc::SI_KERNEL => Event::Nothing,
-            // Of our own making: a stdout that nobody reads.
-            _ if info.ssi_pid == std::process::id() => Event::Nothing,
-            signal => Event::Signal(signal),
         }
+    }
+}
+
+fn event(info: &siginfo) -> Event {
+    let Some(signal) = i32::try_from(info.ssi_signo).ok().and_then(|number| Signal::try_from(number).ok())
+    else {
+        // A real-time signal: no safe call sends one.
+        return Event::Nothing;
+    };
+    match signal {
+        Signal::SIGCHLD => Event::Child,
+        // The terminal sends to all processes of its group, and so has main.
+        _ if info.ssi_code == nix::libc::SI_KERNEL => Event::Nothing,
+        // Of our own making: a stdout that nobody reads.
+        _ if info.ssi_pid == std::process::id() => Event::Nothing,
+        signal => Event::Signal(signal),
     }
 }
