@@ -227,7 +227,7 @@ entry_for_main() {
     art=$(folder entry)
     run "$INIT" -v "$art:$CTX" -- plx-init entry --to $CTX/.plx-main
     names_no_build_path "$art/.plx-main/plx-entry"
-    test "$(stat -c %s "$art/.plx-main/plx-entry")" -lt 1500000
+    test "$(stat -c %s "$art/.plx-main/plx-entry")" -lt 2000000
     # As another user than who placed it, with a main that leaves an orphan.
     uid=$ANY_UID:$ANY_UID run "$INIT" -v "$art:$CTX" -- $CTX/.plx-main/plx-entry --folder $CTX/.plx-main --tee -- \
         sh -c 'sleep 600 & echo hello; exit 7' >"$work/entry.out" || code=$?
