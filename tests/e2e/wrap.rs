@@ -101,23 +101,6 @@ async fn has(store: &S3Target, line: &str) {
 }
 
 #[tokio::test]
-async fn a_deleted_pod_that_may_not_ask_its_cluster_leaves_its_last_words() {
-    let world = World::new().await;
-    let store = world.bucket("plx-artifacts");
-    let script = format!(
-        "trap 'busybox sleep 2; echo last >/plx-context/artifacts/{RUN}/outputs/last; echo bye; exit 9' TERM
-         echo ready; while :; do busybox usleep 50000; done"
-    );
-    let pod = Pod::start(&rendered(&world, &script)).await;
-    has(&store, "ready").await;
-    let begun = tokio::time::Instant::now();
-    pod.delete(60).await;
-    assert!(begun.elapsed() < Duration::from_secs(40), "the marker ends the sidecar: {:?}", begun.elapsed());
-    assert_eq!(stored(&store).await.0, ["ready", "bye"], "TERM came once");
-    assert_eq!(objects(&store, &format!("{RUN}/outputs/last")).await[""], b"last\n");
-}
-
-#[tokio::test]
 async fn a_pod_that_may_not_ask_its_cluster_leaves_its_outputs_and_every_line_and_ends() {
     let world = World::new().await;
     let store = world.bucket("plx-artifacts");
