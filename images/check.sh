@@ -121,6 +121,7 @@ common='./etc/group
 ./etc/ssl/certs/ca-certificates.crt'
 inside "$INIT" plx-init 25 "./bin/busybox
 $common
+./usr/bin/plx-entry
 ./usr/bin/plx-init
 ./usr/bin/tmux
 ./usr/share/licenses/busybox
@@ -221,6 +222,21 @@ tmux_script() {
         '/tools/tmux -S /sockets/s new-session -d -s work "sleep 20" && /tools/tmux -S /sockets/s ls && /tools/tmux -S /sockets/s kill-server'
 }
 check "init: tmux for main" tmux_script
+entry_for_main() {
+    local art code=0
+    art=$(folder entry)
+    run "$INIT" -v "$art:$CTX" -- plx-init entry --to $CTX/.plx-main
+    names_no_build_path "$art/.plx-main/plx-entry"
+    test "$(stat -c %s "$art/.plx-main/plx-entry")" -lt 2000000
+    # As another user than who placed it, with a main that leaves an orphan.
+    uid=$ANY_UID:$ANY_UID run "$INIT" -v "$art:$CTX" -- $CTX/.plx-main/plx-entry --folder $CTX/.plx-main --tee -- \
+        sh -c 'sleep 600 & echo hello; exit 7' >"$work/entry.out" || code=$?
+    same hello "$(cat "$work/entry.out")"
+    same hello "$(tail -n1 "$art"/.plx-main/00001-00000001.log)"
+    grep -q '^{"exit_code":7,' "$art/.plx-main/main-exit.json"
+    test "$code" = 7
+}
+check "init: plx-entry runs main" entry_for_main
 check "init: tools that only Polyaxon has are an error that says so" ends 78 'plugins\.ssh' \
     run "$INIT" -- sh -c "$(cat images/checks/tools-ssh)"
 

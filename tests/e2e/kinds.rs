@@ -191,7 +191,7 @@ async fn a_container_of_the_users_beside_main() {
 /// As the converter wrote it no API server takes it: the keys of its secret are bare texts.
 #[tokio::test]
 async fn outputs_go_to_a_bucket_of_gcs_as_we_render_it() {
-    let world = World::numbered("google", 28).await;
+    let world = World::numbered("google", 37).await;
     world.gcs.create_bucket("plx-artifacts").unwrap();
     let running = Pod::start(&rendered::pod(&world, "store-gcs-defaults", &[], &[])).await;
     assert_eq!(running.succeeds().await.report("polyaxon-sidecar")["class"], "done");

@@ -19,3 +19,4 @@ mod resume;
 mod small;
 mod ways;
 mod world;
+mod wrap;

@@ -65,7 +65,16 @@ pub fn elsewhere(text: &str, places: &[Place<'_>]) -> String {
 }
 
 /// A pod as somebody would apply it, on this cluster.
-pub fn here(mut pod: Value) -> Value {
+pub fn here(pod: Value) -> Value {
+    let mut pod = without_rights(pod);
+    if variable("PLX_E2E_CLUSTER") == "bare" {
+        with_token(&mut pod);
+    }
+    pod
+}
+
+/// The same without a token for the cluster's API, but where the pod says that it is to have one.
+pub fn without_rights(mut pod: Value) -> Value {
     // Servers are on this machine's loopback.
     pod["spec"]["hostNetwork"] = true.into();
     pod["metadata"]["namespace"] = namespace().into();
@@ -75,7 +84,9 @@ pub fn here(mut pod: Value) -> Value {
         }
     }
     if variable("PLX_E2E_CLUSTER") == "bare" {
-        without_controllers(&mut pod);
+        // What a scheduler does elsewhere.
+        pod["spec"]["nodeName"] = "localhost".into();
+        pod["spec"]["automountServiceAccountToken"] = false.into();
     }
     pod
 }
@@ -95,11 +106,9 @@ fn image(container: &Value) -> String {
     line.unwrap_or_else(|| panic!("no image for {program}")).to_owned()
 }
 
-/// What a scheduler, an admission controller and a service network do elsewhere.
-fn without_controllers(pod: &mut Value) {
+/// What an admission controller and a service network do elsewhere.
+fn with_token(pod: &mut Value) {
     const ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
-    pod["spec"]["nodeName"] = "localhost".into();
-    pod["spec"]["automountServiceAccountToken"] = false.into();
     let all = containers(pod).count();
     assert!(all > 0);
     for list in ["initContainers", "containers"] {

@@ -26,16 +26,26 @@ enum Way {
 }
 
 /// The first one is what the others are held beside.
-const WAYS: [(&str, Way); 4] = [
+const WAYS: [(&str, Way); 6] = [
     ("converted", Way::Converted),
     ("rendered", Way::Rendered(&[])),
     ("here", Way::Here(&[])),
     ("here-native", Way::Here(&["--native-sidecar"])),
+    ("wrapped", Way::Rendered(&["--wrap-main"])),
+    ("here-wrapped", Way::Here(&["--wrap-main"])),
 ];
 
+/// What the user's own init container says.
+const BEFORE: &str = "mine: mine\n";
+
 impl Way {
-    fn is_on_the_cluster(self) -> bool {
-        !matches!(self, Self::Here(_))
+    fn is_wrapped(self) -> bool {
+        matches!(self, Self::Rendered(words) | Self::Here(words) if words.contains(&"--wrap-main"))
+    }
+
+    /// Whether somebody may ask the cluster for a pod.
+    fn has_spec(self) -> bool {
+        !matches!(self, Self::Here(_)) && !self.is_wrapped()
     }
 }
 
@@ -73,7 +83,7 @@ async fn every_way_leaves_the_same_tree() {
     assert!(trees[0]["outputs/empty"].is_empty());
     assert_eq!(trees[0]["outputs/said"], b"from the script\n");
     let steps: String = (1..=200).map(|step| format!("polyaxon-main: step {step}\n")).collect();
-    assert_eq!(trees[0]["plxlogs"], format!("mine: mine\n{steps}").into_bytes());
+    assert_eq!(trees[0]["plxlogs"], format!("{BEFORE}{steps}").into_bytes());
 }
 
 /// What that way leaves, in one form.
@@ -130,7 +140,8 @@ async fn here(world: &World, name: &str, words: &[&str], places: &[Place<'_>]) {
 
 /// What differs by its nature is made equal, and nothing else:
 /// - keys are those below the run's folder;
-/// - `outputs/spec.json` is what a cluster says of a pod: there on a cluster, and left out;
+/// - `outputs/spec.json` is what a cluster says of a pod: there where it may be asked, and left out;
+/// - with `--wrap-main` there are the lines of main alone, as documented: those of the other container are put in front;
 /// - a log has as many parts as there were passes with lines: they are one text, of the lines of the user's own containers,
 ///   without their times. What our programs say differs in times and folders.
 /// - `resources` is what main used: left out.
@@ -154,7 +165,10 @@ fn one_form(name: &str, way: Way, stored: BTreeMap<String, Vec<u8>>) -> BTreeMap
             tree.insert(key, bytes);
         }
     }
-    assert_eq!(spec, way.is_on_the_cluster(), "{name}: {SPEC}");
+    assert_eq!(spec, way.has_spec(), "{name}: {SPEC}");
+    if way.is_wrapped() && !logs.contains(BEFORE) {
+        logs.insert_str(0, BEFORE);
+    }
     tree.insert("plxlogs".to_owned(), logs.into_bytes());
     tree
 }

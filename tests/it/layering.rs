@@ -51,13 +51,23 @@ const TABLE: &[Row] = &[
     Row { name: "plx-kube", ours: &["plx-contract"], never: &["object_store", "git2"] },
     Row { name: "plx-track", ours: &["plx-contract"], never: &["object_store", "kube", "git2"] },
     Row {
+        name: "plx-entry",
+        ours: &["plx-contract"],
+        // A copy of it is made for every pod.
+        never: &["tokio", "hyper", "reqwest", "rustls", "object_store", "clap"],
+    },
+    Row {
         name: "plx-runtime",
         ours: &["plx-contract"],
         never: &["object_store", "reqwest", "hyper", "kube", "git2"],
     },
     Row { name: "plx-init", ours: STEPS, never: &[] },
     Row { name: "plx-sidecar", ours: STEPS, never: &["git2", "libgit2-sys"] },
-    Row { name: "plx-pod", ours: &["plx-contract", "plx-runtime", "plx-init", "plx-sidecar"], never: &[] },
+    Row {
+        name: "plx-pod",
+        ours: &["plx-contract", "plx-entry", "plx-runtime", "plx-init", "plx-sidecar"],
+        never: &[],
+    },
     Row { name: "plx-testkit", ours: &["plx-contract"], never: &[] },
     Row { name: "plx-tests", ours: &[], never: &[] },
 ];

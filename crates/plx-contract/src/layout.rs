@@ -9,6 +9,9 @@ pub const OWN_STATE: &str = ".plx";
 /// Every temporary file of ours begins with this; every scan skips such names.
 pub const TEMP_PREFIX: &str = ".plx-part.";
 
+/// The folder below the artifacts root of a main that is run by `plx-entry`.
+const WRAPPED_MAIN: &str = ".plx-main";
+
 /// The folder of logs below the run.
 const LOGS: &str = "plxlogs";
 /// Files below the run that the sidecar writes beside logs.
@@ -93,7 +96,13 @@ impl Layout {
         self.artifacts().join(OWN_STATE).join(pod)
     }
 
-    /// What the wrapper of main (or `plx-pod`) leaves when main has ended: `{"exit_code":N}`.
+    /// What `plx-entry` leaves of a main that it runs, see [`crate::wrapped`]. Not below [`Layout::own_state`]: init, main and
+    /// sidecar may differ in user, and whichever comes first must not be in the others' way.
+    pub fn wrapped_main(&self) -> PathBuf {
+        self.artifacts().join(WRAPPED_MAIN)
+    }
+
+    /// What `plx-pod` leaves when a main that it runs itself has ended: `{"exit_code":N}`.
     pub fn exit_marker(&self, pod: &str) -> PathBuf {
         self.own_state(pod).join("main-exit.json")
     }

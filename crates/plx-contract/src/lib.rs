@@ -29,6 +29,7 @@ pub mod script;
 pub mod secrets;
 pub mod stat;
 mod version;
+pub mod wrapped;
 
 pub use class::{Class, Classified};
 pub use env::Env;

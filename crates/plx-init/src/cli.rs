@@ -3,7 +3,8 @@
 use crate::InitError;
 use crate::jobs::artifacts::{Inputs, Job, Options};
 use crate::jobs::{
-    artifacts, auth, clean, dockerfile, doctor, entry, file, fswatch, git, path, reference, tensorboard, wait,
+    artifacts, auth, clean, dockerfile, doctor, entry, file, fswatch, git, path, place, reference,
+    tensorboard, wait,
 };
 use clap::{Args, Parser, Subcommand};
 use plx_contract::init::{Artifacts, Subpath};
@@ -47,6 +48,8 @@ enum Command {
     Path(path::PathArgs),
     /// Records a folder in the artifacts root's `.fs`, so that the sidecar does not store it again.
     Fswatch(fswatch::FswatchArgs),
+    /// Places plx-entry, which runs main in pods that may not ask Kubernetes.
+    Entry(place::PlaceArgs),
     /// Removes what a run left in a store.
     Clean(clean::CleanArgs),
     /// Waits until a run's resource is gone from the cluster.
@@ -167,6 +170,7 @@ impl Cli {
             Command::File(args) => file::run(&args, &env).await?,
             Command::Dockerfile(args) => dockerfile::run(&args, &env).await?,
             Command::Tensorboard(args) => tensorboard::run(&args, &env, &stop).await?,
+            Command::Entry(args) => place::run(&args)?,
             Command::Clean(args) => clean::run(&args, &env, &stop).await?,
             Command::Wait(args) => wait::run(&args, &env, &stop).await?,
             Command::Doctor(args) => doctor::run(&args, &env, &stop).await?,

@@ -12,6 +12,8 @@ use plx_journal::FsFileError;
 use plx_store::StoreError;
 use plx_track::TrackError;
 use plx_transfer::TransferError;
+use std::io;
+use std::path::PathBuf;
 
 /// An init step that failed.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +61,20 @@ pub enum InitError {
     /// A repository was not cloned.
     #[error(transparent)]
     Git(#[from] GitError),
+    /// The program that runs main was not placed.
+    #[error("place plx-entry in {}: {source}", to.display())]
+    Place {
+        /// The folder.
+        to: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The program that runs main is not there.
+    #[error("{} is not there", path.display())]
+    NoProgram {
+        /// Where it should be.
+        path: PathBuf,
+    },
     /// Some inputs were not fetched.
     #[error("{}", summary(errors))]
     Transfer {
@@ -100,6 +116,8 @@ impl Classified for InitError {
             Self::Path(error) => error.class(),
             Self::Record(error) => error.class(),
             Self::Git(error) => error.class(),
+            Self::Place { .. } => Class::CannotWrite,
+            Self::NoProgram { .. } => Class::Config,
             // The gravest: unsafe data before denied, denied before absent, absent before what may pass.
             Self::Transfer { errors } => {
                 let rank = |class: Class| {
@@ -133,6 +151,8 @@ impl Classified for InitError {
             Self::Path(error) => error.next_step(),
             Self::Record(error) => error.next_step(),
             Self::Git(error) => error.next_step(),
+            Self::Place { .. } => Some("mount a volume there that this user may write to".to_owned()),
+            Self::NoProgram { .. } => Some("use an image of plx-init that has it, or --from FILE".to_owned()),
             Self::Transfer { errors } => {
                 let class = self.class();
                 errors.iter().find(|error| error.class() == class).and_then(Classified::next_step)

@@ -10,6 +10,7 @@ pub mod file;
 pub mod fswatch;
 pub mod git;
 pub mod path;
+pub mod place;
 pub mod reference;
 pub mod script;
 pub mod tensorboard;

@@ -10,7 +10,7 @@ mod pieces;
 mod stream;
 
 pub use cursor::Cursor;
-pub use pieces::PIECE;
+pub use pieces::{PIECE, Piece, Pieces};
 
 use crate::pace::Pauses;
 use crate::{Cluster, KubeError, LogPace};

@@ -32,6 +32,8 @@ const RENDER_EXAMPLES: &str = "\
 Examples:
   On a cluster, with a deployment's stores and images:
     plx-pod render train.yaml -c deployment.yaml | kubectl apply -f -
+  In a namespace where pods may not ask Kubernetes:
+    plx-pod render train.yaml -c deployment.yaml --wrap-main | kubectl apply -f -
   As a Job, of a run that can be resumed:
     plx-pod render train.yaml -c deployment.yaml --as job --run-uuid 6fb8dd0c7e2c4d5c9a3a1b1f0e9d8c7b
 
@@ -113,6 +115,9 @@ pub struct RunArgs {
     /// Show what would run, and what init would fetch; start nothing else
     #[arg(long)]
     pub dry_run: bool,
+    /// Main is run by plx-entry, as in a pod that may not ask Kubernetes: the sidecar takes its logs and its end from there
+    #[arg(long)]
+    pub wrap_main: bool,
     /// Show the sidecar's log too, not only its warnings
     #[arg(short, long)]
     pub verbose: bool,
@@ -159,6 +164,10 @@ pub struct RenderArgs {
     /// The sidecar as an init container that is restarted always (Kubernetes 1.29 and newer)
     #[arg(long)]
     pub native_sidecar: bool,
+    /// For pods that have no rights on the API of their cluster: main is run by plx-entry, from which the sidecar has main's logs
+    /// and its end
+    #[arg(long)]
+    pub wrap_main: bool,
 }
 
 /// How a pod is shown.

@@ -92,6 +92,11 @@ pub fn pod(loaded: &Loaded, settings: &Settings, stores: &Stores, caller: &impl 
     let main = planner.main()?;
     let sidecar = planner.collects.then(|| planner.sidecar()).transpose()?;
     let run = settings.uuid();
+    if planner.wraps() {
+        planner.folders.push(planner.layout.wrapped_main());
+    } else if settings.wrap_main {
+        planner.notes.push("nothing is collected: --wrap-main has no effect".to_owned());
+    }
     let layout = &planner.layout;
     planner.folders.extend([layout.run(run), layout.outputs(run)]);
     let store = stores.store().store_path()?;
@@ -231,14 +236,24 @@ impl<'a, E: Env> Planner<'a, E> {
             set(&mut vars, env::COLLECT_RESOURCES, "true");
         }
         let dir = self.dir(container, &path)?;
-        Ok(Container {
-            name: MAIN.to_owned(),
-            label: "main".to_owned(),
-            program: Program::Person(words),
-            vars,
-            dir,
-            report: None,
-        })
+        let program = if self.wraps() { self.wrapped(words)? } else { Program::Person(words) };
+        Ok(Container { name: MAIN.to_owned(), label: "main".to_owned(), program, vars, dir, report: None })
+    }
+
+    /// Whether main is run by `plx-entry`: only for a sidecar.
+    fn wraps(&self) -> bool {
+        self.settings.wrap_main && self.collects
+    }
+
+    /// Main, run as `plx-pod render --wrap-main` has it.
+    fn wrapped(&self, words: Vec<String>) -> Result<Program, Failure> {
+        let mut args = vec!["--folder".to_owned(), utf8(&self.layout.wrapped_main())?];
+        if self.loaded.operation.plugins.collects_logs() {
+            args.push("--tee".to_owned());
+        }
+        args.push("--".to_owned());
+        args.extend(words);
+        Ok(Program::Own(Role::Entry, args))
     }
 
     /// The sidecar.
@@ -252,11 +267,15 @@ impl<'a, E: Env> Planner<'a, E> {
             format!("--sleep-interval={sleep}"),
             format!("--sync-interval={sync}"),
         ];
+        if self.wraps() {
+            args.push(format!("--wrapped-main={}", utf8(&self.layout.wrapped_main())?));
+            args.extend(self.loaded.operation.plugins.collects_logs().then(|| "--monitor-logs".to_owned()));
+        } else if !settings.native_sidecar {
+            args.push(format!("--main-marker={}", utf8(&self.layout.exit_marker(&settings.pod))?));
+        }
         if settings.native_sidecar {
             args.push(format!("--grace-period={NATIVE_GRACE}"));
         } else {
-            let marker = utf8(&self.layout.exit_marker(&settings.pod))?;
-            args.push(format!("--main-marker={marker}"));
             args.push(format!("--grace-period={}", settings.grace.as_secs()));
         }
         args.extend(settings.finish_timeout.map(|seconds| format!("--finish-timeout={seconds}")));

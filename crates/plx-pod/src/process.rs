@@ -2,9 +2,10 @@
 
 use crate::collect::{SharedLog, Show, Stream, pump};
 use crate::plan::{Container, Program};
+use crate::roles::Role;
 use plx_contract::Class;
 use plx_runtime::Failure;
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
@@ -33,6 +34,8 @@ pub struct Watch {
 pub struct Running {
     child: Child,
     group: Pid,
+    /// It is run by a program that hands signals on.
+    wrapped: bool,
     streams: Vec<Stream>,
     ended: bool,
 }
@@ -72,7 +75,8 @@ pub fn start(container: &Container, own_binary: &Path, watch: &Watch) -> Result<
     drop(command); // our copies of the pipes' other ends
     let group = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
     let group = group.expect("a child that was not waited for has an id");
-    let mut running = Running { child, group, streams: Vec::new(), ended: false };
+    let wrapped = matches!(container.program, Program::Own(Role::Entry, _));
+    let mut running = Running { child, group, wrapped, streams: Vec::new(), ended: false };
     let keep = || watch.log.clone().map(|log| (log, container.name.clone()));
     for pumped in [pump(out, watch.out, keep()), pump(err, watch.err, keep())] {
         running.streams.push(pumped.map_err(|error| bug("start a thread", error))?);
@@ -93,9 +97,13 @@ impl Running {
         Ok(Ended::of(status))
     }
 
-    /// Sends a signal to its whole group. A group that is gone has nothing to be told.
+    /// Sends a signal to its whole group, of a wrapped main as in a pod to process 1 alone: main would have it twice. What is
+    /// gone has nothing to be told.
     pub fn signal(&self, signal: Signal) {
-        if let Err(error) = kill_process_group(self.group, signal) {
+        let alone = self.wrapped && signal != Signal::KILL;
+        let sent =
+            if alone { kill_process(self.group, signal) } else { kill_process_group(self.group, signal) };
+        if let Err(error) = sent {
             tracing::debug!("signal {signal:?} to group {}: {error}", self.group.as_raw_nonzero());
         }
     }

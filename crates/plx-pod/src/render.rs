@@ -19,6 +19,7 @@ mod sidecar;
 mod supply;
 mod template;
 mod volumes;
+mod wrap;
 
 pub use built::About;
 pub use pod::Rendered;
@@ -54,6 +55,8 @@ pub struct Asked {
     pub host: Option<String>,
     /// The sidecar as an init container that is restarted always.
     pub native_sidecar: bool,
+    /// Main is run by `plx-entry`.
+    pub wrap_main: bool,
 }
 
 impl Asked {
@@ -75,6 +78,7 @@ impl Asked {
             namespace: args.namespace.clone(),
             host: args.host.clone(),
             native_sidecar: args.native_sidecar,
+            wrap_main: args.wrap_main,
         })
     }
 }

@@ -11,6 +11,8 @@ pub enum Role {
     Init,
     /// `plx-sidecar`.
     Sidecar,
+    /// `plx-entry`, which runs main.
+    Entry,
 }
 
 impl Role {
@@ -19,6 +21,7 @@ impl Role {
         match Path::new(argv0).file_name()?.to_str()? {
             "plx-init" => Some(Self::Init),
             "plx-sidecar" => Some(Self::Sidecar),
+            plx_entry::NAME => Some(Self::Entry),
             _ => None,
         }
     }
@@ -28,6 +31,7 @@ impl Role {
         match self {
             Self::Init => "plx-init",
             Self::Sidecar => "plx-sidecar",
+            Self::Entry => plx_entry::NAME,
         }
     }
 
@@ -36,6 +40,7 @@ impl Role {
         match self {
             Self::Init => plx_init::main(),
             Self::Sidecar => plx_sidecar::main(),
+            Self::Entry => plx_entry::main(),
         }
     }
 }

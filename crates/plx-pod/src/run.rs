@@ -123,13 +123,22 @@ impl PodRun {
         process::start(container, &self.own_binary, &Watch { out, err: show, log: None })
     }
 
+    fn is_wrapped(&self) -> bool {
+        matches!(self.pod.main.program, Program::Own(..))
+    }
+
     /// How the sidecar learns that main has ended.
     fn tell(&self) -> Option<Tell> {
         self.pod.sidecar.as_ref()?;
         Some(if self.settings.native_sidecar {
             Tell::Signal(Duration::from_secs(NATIVE_GRACE))
         } else {
-            Tell::Marker(self.settings.layout().exit_marker(&self.settings.pod))
+            let layout = self.settings.layout();
+            // Of a main that is run by plx-entry, it is there already.
+            Tell::Marker(match self.is_wrapped() {
+                true => layout.wrapped_main().join(plx_contract::wrapped::ENDED),
+                false => layout.exit_marker(&self.settings.pod),
+            })
         })
     }
 
@@ -182,6 +191,7 @@ impl PodRun {
     }
 
     async fn main_and_sidecar(&mut self, early: Option<Running>) -> Result<(Done, Sync), Failure> {
+        let wrapped = self.is_wrapped();
         let start = || self.start_sidecar();
         let sidecar = match (early, &self.pod.sidecar) {
             (Some(early), _) => Some(early),
@@ -190,7 +200,9 @@ impl PodRun {
         };
         let sidecar = sidecar.map(|sidecar| (sidecar, &start as StartSidecar<'_>));
         let begun = Instant::now();
-        let watch = Watch { out: Show::Out, err: Show::Err, log: self.log.clone() };
+        // The sidecar has the lines of a wrapped main from the program that runs it.
+        let log = self.log.clone().filter(|_| !wrapped);
+        let watch = Watch { out: Show::Out, err: Show::Err, log };
         let mut problem = None;
         let main = process::start(&self.pod.main, &self.own_binary, &watch).map_err(|failure| {
             let ended = Ended::with_code(not_started(&failure));

@@ -39,6 +39,8 @@ pub struct Settings {
     pub keep: bool,
     /// Start nothing but `plx-init --dry-run`.
     pub dry_run: bool,
+    /// Main is run by `plx-entry`.
+    pub wrap_main: bool,
     /// Show the sidecar's log.
     pub verbose: bool,
 }
@@ -64,6 +66,7 @@ impl Settings {
             native_sidecar: args.native_sidecar,
             keep: args.keep,
             dry_run: args.dry_run,
+            wrap_main: args.wrap_main,
             verbose: args.verbose,
         })
     }

@@ -246,3 +246,120 @@ fn a_pod_is_rendered_and_shown() {
     assert!(said.contains("did you mean `artifactsStore`?"), "{said}");
     ended(&plx_pod(&["render", "nope.yaml"]), 66);
 }
+
+/// What is below the run in the store: files with their content, without those of the logs.
+fn tree(here: &Here) -> Vec<(String, Vec<u8>)> {
+    let root = here.path(".plx/store/u1");
+    let mut folders = vec![root.clone()];
+    let mut files = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for name in names(&folder) {
+            let path = folder.join(name);
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let below = path.strip_prefix(&root).expect("below").display().to_string();
+            files.push((below, fs::read(&path).expect("read")));
+        }
+    }
+    files.retain(|(name, _)| !name.starts_with("plxlogs/"));
+    files.sort();
+    files
+}
+
+/// The records of the store in the order of their parts, without their times.
+fn records(here: &Here) -> Vec<serde_json::Value> {
+    let logs = here.path(".plx/store/u1/plxlogs");
+    let mut parts = names(&logs);
+    parts.sort();
+    let text: String = parts.iter().map(|part| fs::read_to_string(logs.join(part)).expect("read")).collect();
+    let records = text.lines().filter(|line| !line.is_empty());
+    let mut records: Vec<serde_json::Value> =
+        records.map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    records.iter_mut().for_each(|record| assert!(record["timestamp"].take().is_string()));
+    records
+}
+
+/// What main said, without what the sidecar says of it.
+fn of_main(here: &Here) -> Vec<String> {
+    let of_main = records(here).into_iter().filter(|record| record["container"] == "polyaxon-main");
+    let values = of_main.map(|record| record["value"].as_str().expect("text").to_owned());
+    values.filter(|value| !value.starts_with("[plx-sidecar]")).collect()
+}
+
+#[test]
+fn a_wrapped_main_leaves_the_same_tree_and_the_same_lines() {
+    let document = format!(
+        "{FAST}run:\n  kind: job\n  init:\n  - container: {{name: mine, command: 'echo from init'}}\n  container:\n    \
+         command: [sh, -c]\n    args:\n    - |\n      echo \"$@ $(pwd)\"; for i in $(seq 1 3000); do echo line $i; done\n      \
+         sleep 1.5; printf 'bytes \\377\\n\\n  indented  \\r\\n'; mkdir $POLYAXON_RUN_OUTPUTS_PATH/deep\n      \
+         echo a > $POLYAXON_RUN_OUTPUTS_PATH/deep/a; : > $POLYAXON_RUN_OUTPUTS_PATH/empty; printf 'no end'; exit 7\n    \
+         - sh\n    - --tee\n    - ''\n"
+    );
+    let run = |words: &[&str]| {
+        let here = Here::new(&document);
+        let output = here.run(words);
+        ended(&output, 7);
+        assert!(names(&here.path(".plx/pods")).is_empty(), "a complete run leaves no pod folder");
+        let shown = String::from_utf8_lossy(&output.stdout).replace(&here.path("").display().to_string(), "");
+        let shown = shown.split("\n\n").next().unwrap_or_default().to_owned();
+        (tree(&here), records(&here).into_iter().map(|record| record.to_string()).collect::<Vec<_>>(), shown)
+    };
+    let (plain, wrapped) = (run(&[]), run(&["--wrap-main"]));
+    assert_eq!(wrapped.0, plain.0);
+    assert!(plain.1.len() == 3006, "{}", plain.1.len());
+    // The folder is another one.
+    let but_the_folder = |mut lines: Vec<String>| {
+        lines.retain(|line| !line.contains("--tee"));
+        lines
+    };
+    assert_eq!(but_the_folder(wrapped.1), but_the_folder(plain.1));
+    assert_eq!(wrapped.2.len(), plain.2.len(), "main's output is shown as before");
+}
+
+#[test]
+fn a_wrapped_main_ends_with_its_code_and_signals_reach_it_once() {
+    for (command, code) in [("'kill -9 $$'", 137), ("[no-such-program]", 127), ("'exit 0'", 0)] {
+        let here = Here::new(&format!("{FAST}run: {{kind: job, container: {{command: {command}}}}}\n"));
+        let said = ended(&here.run(&["--wrap-main"]), code);
+        assert!(code != 127 || of_main(&here)[0].contains("no-such-program"), "{said}");
+    }
+    let here = Here::new(&format!(
+        "{FAST}run:\n  kind: job\n  container:\n    command: |\n      trap 'echo TERM; told=1' TERM\n      echo ready\n      \
+         until [ -n \"$told\" ]; do sleep 0.05; done; sleep 0.3; echo last >&2; exit 9\n"
+    ));
+    let mut child =
+        here.command(&["--wrap-main", "--grace-period", "60"]).stdout(Stdio::piped()).spawn().expect("a run");
+    let mut out = BufReader::new(child.stdout.take().expect("stdout")).lines();
+    assert_eq!(out.next().expect("a line").expect("text"), "ready");
+    let pid = rustix::process::Pid::from_raw(child.id().cast_signed()).expect("a pid");
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("signalled");
+    let rest: Vec<String> = out.map(|line| line.expect("text")).collect();
+    assert_eq!(child.wait().expect("an end").code(), Some(9), "{rest:?}");
+    assert_eq!(of_main(&here), ["ready", "TERM", "last"]);
+}
+
+#[test]
+fn a_second_ctrl_c_kills_a_wrapped_main_and_what_it_started() {
+    let here = Here::new(&format!(
+        "{FAST}run:\n  kind: job\n  container:\n    command: |\n      trap 'echo deaf' TERM\n      sleep 600 & echo $!\n      \
+         while :; do wait; done\n"
+    ));
+    let mut child = here
+        .command(&["--wrap-main", "--grace-period", "600"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("a run");
+    let mut out = BufReader::new(child.stdout.take().expect("stdout")).lines();
+    let pid = rustix::process::Pid::from_raw(child.id().cast_signed()).expect("a pid");
+    let left = out.next().expect("a line").expect("text");
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("signalled");
+    assert_eq!(out.next().expect("a line").expect("text"), "deaf");
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("signalled");
+    let rest: Vec<String> = out.map(|line| line.expect("text")).collect();
+    assert_eq!(child.wait().expect("an end").code(), Some(137), "{rest:?}");
+    let stat = fs::read_to_string(format!("/proc/{left}/stat")).unwrap_or_default();
+    assert!(stat.is_empty() || stat.contains(" Z "), "{stat}");
+    assert_eq!(of_main(&here), [left.as_str(), "deaf"]);
+}

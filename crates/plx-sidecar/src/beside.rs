@@ -21,7 +21,11 @@ impl Beside {
     /// What the settings ask for, as far as it can be had.
     pub fn start(config: &Config, env: &impl SharedEnv, stop: &Stop) -> Self {
         Self {
-            spec: if config.monitor_spec { Spec::follow(config, env) } else { None },
+            spec: if config.monitor_spec && config.wrapped_main.is_none() {
+                Spec::follow(config, env)
+            } else {
+                None
+            },
             resources: Resources::follow(config, env, stop),
         }
     }

@@ -26,6 +26,9 @@ pub struct Args {
     /// Main is gone when this file exists: {"exit_code":N}.
     #[arg(long, value_name = "FILE")]
     pub main_marker: Option<PathBuf>,
+    /// Main is run by plx-entry, which leaves its output and its end in this folder: nothing is asked of Kubernetes.
+    #[arg(long, value_name = "DIR")]
+    pub wrapped_main: Option<PathBuf>,
     /// Seconds between SIGTERM and SIGKILL; default: PLX_GRACE_SECONDS, what the pod says, or 30.
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(..=A_YEAR as u64))]
     pub grace_period: Option<u64>,
@@ -39,7 +42,7 @@ pub struct Args {
     /// What an end with something left unstored means: `report` exits 0, `fail` exits 75.
     #[arg(long, value_enum, default_value = "report")]
     pub on_incomplete: OnIncomplete,
-    /// Collects the logs of all containers of the pod, from Kubernetes into plxlogs/POD.jsonl.
+    /// Collects the logs of all containers of the pod from Kubernetes, or main's from --wrapped-main, into plxlogs/POD.jsonl.
     #[arg(long)]
     pub monitor_logs: bool,
     /// Collects the spec of the run's pods and what happened to them, from Kubernetes into outputs/spec.json.

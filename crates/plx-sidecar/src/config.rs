@@ -39,6 +39,8 @@ pub struct Config {
     pub main_pid: Option<i32>,
     /// A file that main's end leaves.
     pub main_marker: Option<PathBuf>,
+    /// Where `plx-entry` leaves main's output and end; nothing is asked of Kubernetes then.
+    pub wrapped_main: Option<PathBuf>,
     /// Between SIGTERM and SIGKILL, when it is set by hand; else the pod says, and it is [`DEFAULT_GRACE`] where it cannot.
     pub grace: Option<Duration>,
     /// For the last pass, when nobody sent SIGTERM.
@@ -89,6 +91,7 @@ impl Config {
             poll: Duration::from_secs(u64::try_from(args.sleep_interval).unwrap_or_default().max(1)),
             main_pid: args.main_pid,
             main_marker: args.main_marker.clone(),
+            wrapped_main: args.wrapped_main.clone(),
             grace: seconds(args.grace_period, env::GRACE_SECONDS)?,
             finish: seconds(args.finish_timeout, env::FINISH_SECONDS)?.unwrap_or(DEFAULT_FINISH),
             lifeless: Some(

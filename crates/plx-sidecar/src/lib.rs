@@ -23,6 +23,7 @@ pub mod spec;
 pub mod summaries;
 pub mod supervise;
 mod unfinished;
+mod wrapped;
 
 pub use config::{Config, DEFAULT_GRACE, DEFAULT_LIFELESS, OnIncomplete};
 pub use error::SidecarError;

@@ -1,11 +1,14 @@
 //! The logs of the pod's containers: collected as they come, and given to passes as files that do not change.
 //!
-//! A follower for each container ([`plx_kube::log`]) gives lines to one writer, which keeps them together with how far each
+//! A follower for each container ([`plx_kube::log`]), or where main is run by `plx-entry` a reader of what that keeps ([`folder`]),
+//! gives lines to one writer, which keeps them together with how far each
 //! log was taken ([`spool`]). A pass begins with a new part of the log when one is due ([`parts`]).
 
+mod folder;
 mod parts;
 mod records;
 mod spool;
+mod stands;
 mod writer;
 
 use crate::Config;
@@ -15,7 +18,9 @@ use plx_kube::log::{Follower, Progress, Shared, Wishes};
 use plx_kube::{Cluster, KubeError, LogPace, Pod};
 use plx_runtime::DiskFiles;
 use spool::Spool;
+use stands::Taken;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
@@ -69,19 +74,56 @@ enum State {
 impl Logs {
     /// Collects the logs of the pod that this is; none where its cluster cannot be asked: that is no failure, but it is said.
     pub fn follow(config: &Config, env: &impl Env) -> Option<Self> {
+        if let Some(folder) = &config.wrapped_main {
+            let spool = Self::spool(config)?;
+            return Some(Self::wrapped(config, folder, env.non_empty(plx_contract::env::NODE_NAME), spool));
+        }
         let cluster = Cluster::of_this_pod(env, DiskFiles).map_err(|error: KubeError| {
             let next = error.next_step().unwrap_or_default();
             tracing::warn!("no logs are collected: {}; next: {next}", error.chain());
         });
+        Some(Self::start(config, cluster.ok()?, Self::spool(config)?))
+    }
+
+    fn spool(config: &Config) -> Option<Spool> {
         let spool = Spool::open(&config.layout, &config.run.uuid, &config.pod).map_err(|error| {
             tracing::warn!("no logs are collected: read what was collected before: {error}");
         });
-        Some(Self::start(config, cluster.ok()?, spool.ok()?))
+        spool.ok()
+    }
+
+    /// Collects what `plx-entry` keeps of main's output, and nothing else: nobody is asked.
+    fn wrapped(config: &Config, folder: &Path, node: Option<String>, spool: Spool) -> Self {
+        let (asks, asked) = mpsc::channel(1);
+        let (sink, chunks) = mpsc::channel::<Taken>(WAITING);
+        let (wishes, wanted) = watch::channel(Wishes::default());
+        let (progress, told) = watch::channel(Progress::Behind);
+        let (_, state) = watch::channel(State::Following([(config.container.clone(), told)].into()));
+        let (comes, came) = watch::channel(Instant::now());
+        let (found, finds) = oneshot::channel();
+        let (container, folder) = (config.container.clone(), folder.to_owned());
+        let writer = Writer::new(spool, config.pod.clone(), comes);
+        let kept = writer.kept();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(writer.run(chunks, asked, finds));
+        tasks.spawn(async move {
+            let (cursors, take) = oneshot::channel();
+            // The writer is gone when this is to end.
+            let Ok(()) = found.send(writer::Found { uid: folder::UID.to_owned(), node, cursors }) else {
+                return;
+            };
+            let Ok(cursors) = take.await else { return };
+            let reader = folder::Reader::new(folder, cursors.of(&container).in_folder());
+            folder::follow(reader, &container, sink, progress, kept, wanted).await;
+            // The channels stay open: what the writer has is still to be asked for.
+            std::future::pending::<()>().await;
+        });
+        Self { asks, wishes, state, came, tasks }
     }
 
     fn start(config: &Config, cluster: Cluster<DiskFiles>, spool: Spool) -> Self {
         let (asks, asked) = mpsc::channel(1);
-        let (sink, chunks) = mpsc::channel(WAITING);
+        let (sink, chunks) = mpsc::channel::<plx_kube::log::Chunk>(WAITING);
         let (wishes, wanted) = watch::channel(Wishes::default());
         let (told, state) = watch::channel(State::Looking);
         let (comes, came) = watch::channel(Instant::now());
@@ -100,7 +142,7 @@ impl Logs {
             let shared = Shared::new(cluster, &pod, &uid, pace);
             let (mut followers, mut progress) = (JoinSet::new(), BTreeMap::new());
             for container in seen.spec.init_containers.iter().chain(&seen.spec.containers) {
-                let cursor = cursors.of(&container.name);
+                let cursor = cursors.of(&container.name).at_the_kubelet();
                 let (sink, wanted) = (sink.clone(), wanted.clone());
                 let (follower, told) =
                     Follower::new(std::sync::Arc::clone(&shared), &container.name, cursor, sink, wanted);

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// A look at a process or a marker costs one system call.
-const POLL: Duration = Duration::from_millis(200);
+pub(crate) const POLL: Duration = Duration::from_millis(200);
 
 /// How main's end was noticed.
 #[derive(Debug, Clone, PartialEq, Eq)]

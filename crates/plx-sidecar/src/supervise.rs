@@ -11,6 +11,7 @@ use crate::pass::{PassReport, Passes};
 use crate::pod_status::PodStatus;
 use crate::spec::Source;
 use crate::summaries::{LAST_DELIVERY, Summaries};
+use crate::wrapped::Wrapped;
 use crate::{Config, DEFAULT_GRACE, SidecarError, finish, unfinished};
 use plx_contract::Class;
 use plx_contract::env::SharedEnv;
@@ -77,7 +78,9 @@ pub async fn run(config: Config, env: &impl SharedEnv, stop: Stop) -> Result<Rep
         signs = signs.and(Marker::watch(path.clone()));
     }
     let (said, grace) = watch::channel(DEFAULT_GRACE);
-    if let Some(status) = PodStatus::follow(&config, env, &stop, said) {
+    if let Some(folder) = &config.wrapped_main {
+        signs = signs.and(Wrapped::watch(folder.clone(), stop.asked.clone()));
+    } else if let Some(status) = PodStatus::follow(&config, env, &stop, said) {
         signs = signs.and(status);
     }
     tracing::info!("run {} of pod {} to {remote}/{}", config.run.uuid, config.pod, config.run.uuid);

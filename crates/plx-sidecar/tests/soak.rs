@@ -72,6 +72,7 @@ impl Scene {
             poll: Duration::from_secs(1),
             main_pid: None,
             main_marker: None,
+            wrapped_main: None,
             grace: None,
             finish: Duration::from_secs(1800),
             lifeless: None,

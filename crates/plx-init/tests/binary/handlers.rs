@@ -333,3 +333,34 @@ async fn a_name_that_leads_outside_is_65_and_writes_nothing() {
         .failed(65, &[]);
     assert!(!lab.path("x").exists());
 }
+
+#[tokio::test]
+async fn the_program_that_runs_main_is_placed_whole_for_any_user() {
+    let folder = tempfile::tempdir().unwrap();
+    let (from, to) = (folder.path().join("plx-entry"), folder.path().join("volume/.plx-main"));
+    let place = |from: &Path| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_plx-init"));
+        command
+            .args(["entry", "--to", to.to_str().unwrap(), "--from", from.to_str().unwrap()])
+            .output()
+            .unwrap()
+    };
+    let missing = place(&from);
+    let said = String::from_utf8_lossy(&missing.stderr).into_owned();
+    assert!(missing.status.code() == Some(78) && said.contains("is not there"), "{said}");
+    fs::write(&from, "a program").unwrap();
+    // A second attempt of the pod's places it anew.
+    for _ in 0..2 {
+        assert!(place(&from).status.success());
+        assert_eq!(fs::read(to.join("plx-entry")).unwrap(), b"a program");
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&to), mode(&to.join("plx-entry"))), (0o777, 0o755));
+        assert_eq!(fs::read_dir(&to).unwrap().count(), 1, "nothing half there");
+    }
+    fs::write(folder.path().join("file"), "").unwrap();
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_plx-init"));
+    let blocked = folder.path().join("file/below").display().to_string();
+    let blocked =
+        command.args(["entry", "--to", &blocked, "--from", from.to_str().unwrap()]).output().unwrap();
+    assert_eq!(blocked.status.code(), Some(73), "{}", String::from_utf8_lossy(&blocked.stderr));
+}

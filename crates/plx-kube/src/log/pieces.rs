@@ -6,7 +6,7 @@ pub const PIECE: usize = 256 << 10;
 
 /// Lines out of chunks that are cut anywhere.
 #[derive(Debug, Default)]
-pub(crate) struct Pieces {
+pub struct Pieces {
     rest: Vec<u8>,
     /// A piece of this line was given.
     within: bool,
@@ -14,15 +14,26 @@ pub(crate) struct Pieces {
 
 /// A line without its end, or a part of one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Piece {
+pub struct Piece {
+    /// Without its line end.
     pub bytes: Vec<u8>,
     /// Another piece of the same line came before.
     pub continued: bool,
 }
 
 impl Pieces {
+    /// In the middle of a line, when a piece of that was given before.
+    pub fn resumed(within: bool) -> Self {
+        Self { rest: Vec::new(), within }
+    }
+
+    /// How many bytes wait for the end of their line or piece, and whether a piece of that line was given.
+    pub fn stands(&self) -> (usize, bool) {
+        (self.rest.len(), self.within)
+    }
+
     /// Takes bytes; `each` gets all lines that have their end now, and of a long one the pieces that are full.
-    pub(crate) fn push(&mut self, mut bytes: &[u8], mut each: impl FnMut(Piece)) {
+    pub fn push(&mut self, mut bytes: &[u8], mut each: impl FnMut(Piece)) {
         while !bytes.is_empty() {
             let room = PIECE - self.rest.len();
             let end = bytes.iter().take(room).position(|&byte| byte == b'\n');
@@ -42,7 +53,7 @@ impl Pieces {
     }
 
     /// The line has its end.
-    pub(crate) fn end(&mut self, mut each: impl FnMut(Piece)) {
+    pub fn end(&mut self, mut each: impl FnMut(Piece)) {
         let continued = std::mem::take(&mut self.within);
         let bytes = std::mem::take(&mut self.rest);
         if !(continued && bytes.is_empty()) {
@@ -51,7 +62,7 @@ impl Pieces {
     }
 
     /// What there is of a line is given; what comes of it later continues it.
-    pub(crate) fn flush(&mut self, mut each: impl FnMut(Piece)) {
+    pub fn flush(&mut self, mut each: impl FnMut(Piece)) {
         if !self.rest.is_empty() {
             let bytes = std::mem::take(&mut self.rest);
             each(Piece { bytes, continued: std::mem::replace(&mut self.within, true) });

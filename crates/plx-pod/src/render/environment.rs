@@ -63,8 +63,13 @@ impl Renderer<'_> {
         Ok(spec)
     }
 
+    /// Whether the run itself says under which account it runs.
+    pub(super) fn names_account(&self) -> bool {
+        self.environment("serviceAccountName").is_some()
+    }
+
     /// A job's pod is not started again by itself; a service's is.
-    fn restart_policy(&self) -> Result<Option<&str>, Failure> {
+    pub(super) fn restart_policy(&self) -> Result<Option<&str>, Failure> {
         let given = self.environment("restartPolicy").and_then(Value::as_str);
         match (self.asked.form, given) {
             (As::Job, Some("Always")) => Err(self

@@ -73,6 +73,7 @@ impl Renderer<'_> {
         if self.plugins.tmux {
             inits.push(self.tools());
         }
+        inits.extend(self.places_entry());
         if self.plugins.collects_artifacts {
             inits.push(self.default_init()?);
         }

@@ -36,7 +36,7 @@ impl Renderer<'_> {
         built.about.what =
             if words.is_empty() { "what its image starts".to_owned() } else { words::quoted(&words) };
         self.persist(&mut built);
-        Ok(built.under(Some(person)))
+        self.wrapped(built.under(Some(person)))
     }
 
     /// The user's sidecars.

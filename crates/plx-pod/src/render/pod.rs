@@ -17,7 +17,7 @@ const VERSION: &str = "2.18.0";
 
 /// Without that right the pod stays when main is gone.
 const NO_ACCOUNT: &str = "no service account is configured: the sidecar sees main's end only where the namespace's own \
-                          account may get pods; give runsSa, or --native-sidecar, which needs no right";
+                          account may get pods; give runsSa, or --native-sidecar or --wrap-main, which need no right";
 
 /// A pod or a Job as `kubectl apply` takes it.
 #[derive(Debug, Clone)]
@@ -127,7 +127,8 @@ impl Renderer<'_> {
         let about =
             inits.iter().chain(&containers).map(|one| (one.name.clone(), one.about.clone())).collect();
         let mut spec = self.spec()?;
-        let watches = self.plugins.collects_artifacts || self.plugins.collects_logs;
+        let watches = self.collects() && !self.wraps();
+        self.without_account(&mut spec);
         if watches && !self.asked.native_sidecar && !spec.contains_key("serviceAccountName") {
             self.notes.push(NO_ACCOUNT.to_owned());
         }

@@ -20,16 +20,19 @@ impl Renderer<'_> {
         if !plugins.collects_artifacts && !plugins.collects_logs {
             return Ok(None);
         }
-        let set = over(&self.cluster.sidecar, &plugins.sidecar);
+        let set = self.sidecar_settings();
         let mut args = vec![
             format!("--container-id={MAIN}"),
             format!("--sleep-interval={}", set.sleep_interval.unwrap_or(INTERVAL)),
             format!("--sync-interval={}", set.sync_interval.unwrap_or(INTERVAL)),
         ];
-        if plugins.collects_logs && set.monitor_logs.unwrap_or(true) {
+        if self.monitors_logs() {
             args.push("--monitor-logs".to_owned());
         }
-        if set.monitor_spec.unwrap_or(true) {
+        if self.wraps() {
+            // The spec is the API's alone.
+            args.push(format!("--wrapped-main={}", self.wrapped_main()));
+        } else if set.monitor_spec.unwrap_or(true) {
             args.push("--monitor-spec".to_owned());
         }
         let supply = Supply::of(&[&self.store], Take::Store, &self.volumes);
@@ -77,6 +80,10 @@ impl Renderer<'_> {
             about,
             ..Built::default()
         }))
+    }
+
+    pub(super) fn sidecar_settings(&self) -> Sidecar {
+        over(&self.cluster.sidecar, &self.plugins.sidecar)
     }
 
     /// Image, pull policy and resources of an init container.

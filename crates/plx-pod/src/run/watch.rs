@@ -84,7 +84,8 @@ impl<'a> Group<'a> {
         let native = matches!(self.tell, Some(Tell::Signal(_)));
         loop {
             match (self.main_end, self.tell.take_if(|_| self.main.is_none())) {
-                (Some((ended, _)), Some(Tell::Marker(marker))) => {
+                // Whoever ran main may have left it.
+                (Some((ended, _)), Some(Tell::Marker(marker))) if !marker.exists() => {
                     if let Err(failure) = leave_marker(&marker, ended) {
                         // Main filled the disk, perhaps: the sidecar still has a grace period to store what there is.
                         tracing::warn!("{}; the sidecar is told to end instead", failure.message);

@@ -5,6 +5,7 @@ mod differences;
 mod documents;
 mod normal;
 mod valid;
+mod wrapping;
 
 use case::cases;
 use differences::Table;

@@ -5,10 +5,10 @@
 //! is asked for again: nothing is lost between the two files, and nothing is there twice.
 
 use super::parts::is_due;
+use super::stands::Stands;
 use plx_contract::Layout;
 use plx_contract::layout::TEMP_PREFIX;
 use plx_contract::run::RunUuid;
-use plx_kube::log::Cursor;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, Permissions};
@@ -48,7 +48,7 @@ struct Kept {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Mark {
     bytes: u64,
-    cursors: BTreeMap<String, Cursor>,
+    cursors: BTreeMap<String, Stands>,
 }
 
 /// What is written at once.
@@ -58,7 +58,7 @@ pub(super) struct Batch {
     /// Of them, those that are worth a part.
     pub worth: u64,
     pub has_text: bool,
-    pub cursors: BTreeMap<String, Cursor>,
+    pub cursors: BTreeMap<String, Stands>,
 }
 
 impl Batch {
@@ -123,7 +123,7 @@ impl Spool {
     }
 
     /// Where the logs of a pod stand, by container. Their names are kept as `UID/CONTAINER`.
-    pub(super) fn cursors_of(&self, uid: &str) -> BTreeMap<String, Cursor> {
+    pub(super) fn cursors_of(&self, uid: &str) -> BTreeMap<String, Stands> {
         let of_pod = |name: &str| name.strip_prefix(uid)?.strip_prefix('/').map(str::to_owned);
         let cursors = self.kept.after.cursors.iter();
         cursors.filter_map(|(name, cursor)| Some((of_pod(name)?, cursor.clone()))).collect()

@@ -9,8 +9,8 @@ fn open(folder: &Path) -> Spool {
     Spool::open(&Layout::under(folder), &run(), "pod-1").unwrap()
 }
 
-/// Cursors differ by their start here.
-fn cursor(restart: u32) -> Cursor {
+/// Standss differ by their start here.
+fn cursor(restart: u32) -> Stands {
     serde_json::from_str(&format!(r#"{{"restart":{restart},"floor":0,"at_floor":0,"recent":[]}}"#)).unwrap()
 }
 
@@ -23,7 +23,7 @@ fn batch(text: &str, restart: u32) -> Batch {
     }
 }
 
-fn stands(spool: &Spool) -> Cursor {
+fn stands(spool: &Spool) -> Stands {
     assert_eq!(spool.cursors_of("uid-2"), BTreeMap::new());
     spool.cursors_of("uid-1").remove("main").unwrap_or_default()
 }
@@ -104,7 +104,7 @@ fn a_write_that_fails_has_not_happened() {
     fs::create_dir_all(logs.parent().unwrap()).unwrap();
     fs::write(&logs, "in the way").unwrap();
     assert!(spool.append(&batch("\na", 1)).is_err());
-    assert_eq!(stands(&spool), Cursor::default());
+    assert_eq!(stands(&spool), Stands::default());
     fs::remove_file(&logs).unwrap();
     spool.append(&batch("\na", 1)).unwrap();
     assert_eq!((content(folder.path()).as_str(), stands(&spool)), ("\na", cursor(1)));
@@ -118,7 +118,7 @@ fn what_cannot_be_read_is_begun_anew_and_overwrites_no_part() {
     spool.publish(true).unwrap();
     fs::write(spool.state(), "{torn").unwrap();
     let mut spool = open(folder.path());
-    assert_eq!(stands(&spool), Cursor::default());
+    assert_eq!(stands(&spool), Stands::default());
     spool.append(&batch("\nagain", 1)).unwrap();
     spool.publish(true).unwrap();
     assert_eq!(content(folder.path()), "\na\nagain");

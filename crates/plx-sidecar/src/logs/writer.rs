@@ -3,8 +3,9 @@
 use super::OURS;
 use super::records::Records;
 use super::spool::{Batch, Spool};
+use super::stands::{Stands, Taken};
 use chrono::{DateTime, Utc};
-use plx_kube::log::{Chunk, Cursor, Kind, Line};
+use plx_kube::log::{Kind, Line};
 use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
@@ -43,11 +44,11 @@ pub(super) struct Found {
 }
 
 /// How far the logs of a pod were taken.
-pub(super) struct Cursors(BTreeMap<String, Cursor>);
+pub(super) struct Cursors(BTreeMap<String, Stands>);
 
 impl Cursors {
     /// Of one container.
-    pub(super) fn of(&self, container: &str) -> Cursor {
+    pub(super) fn of(&self, container: &str) -> Stands {
         self.0.get(container).cloned().unwrap_or_default()
     }
 }
@@ -60,6 +61,8 @@ pub(super) struct Writer {
     batch: Batch,
     /// When a line came last; our own do not count, we would wait for ourselves.
     comes: watch::Sender<Instant>,
+    /// How far logs were taken and written, for who gave them.
+    kept: watch::Sender<BTreeMap<String, Stands>>,
     failing: bool,
 }
 
@@ -72,14 +75,20 @@ impl Writer {
             uid: String::new(),
             batch: Batch::default(),
             comes,
+            kept: watch::Sender::default(),
             failing: false,
         }
     }
 
+    /// How far logs were taken and are on disk, as `UID/CONTAINER`.
+    pub(super) fn kept(&self) -> watch::Receiver<BTreeMap<String, Stands>> {
+        self.kept.subscribe()
+    }
+
     /// Writes what comes, until nobody asks any more.
-    pub(super) async fn run(
+    pub(super) async fn run<C: Into<Taken>>(
         mut self,
-        mut chunks: mpsc::Receiver<Chunk>,
+        mut chunks: mpsc::Receiver<C>,
         mut asks: mpsc::Receiver<Ask>,
         found: oneshot::Receiver<Found>,
     ) {
@@ -103,7 +112,7 @@ impl Writer {
                 }
                 chunk = chunks.recv(), if !full && !self.failing => {
                     let Some(chunk) = chunk else { return };
-                    self.take(chunk);
+                    self.take(chunk.into());
                     self.linger(&mut chunks).await;
                     self.write().await;
                 }
@@ -121,23 +130,23 @@ impl Writer {
     }
 
     /// Takes what has come by now, up to a batch.
-    fn gather(&mut self, chunks: &mut mpsc::Receiver<Chunk>) {
+    fn gather<C: Into<Taken>>(&mut self, chunks: &mut mpsc::Receiver<C>) {
         while self.batch.bytes.len() < BATCH
             && let Ok(chunk) = chunks.try_recv()
         {
-            self.take(chunk);
+            self.take(chunk.into());
         }
     }
 
-    async fn linger(&mut self, chunks: &mut mpsc::Receiver<Chunk>) {
+    async fn linger<C: Into<Taken>>(&mut self, chunks: &mut mpsc::Receiver<C>) {
         let until = Instant::now() + LINGER;
         while self.batch.bytes.len() < BATCH {
             let Ok(Some(chunk)) = timeout_at(until, chunks.recv()).await else { return };
-            self.take(chunk);
+            self.take(chunk.into());
         }
     }
 
-    fn take(&mut self, chunk: Chunk) {
+    fn take(&mut self, chunk: Taken) {
         let (container, now) = (&*chunk.container, Utc::now());
         for line in &chunk.lines {
             self.add(container, line, now);
@@ -145,7 +154,7 @@ impl Writer {
         if !chunk.lines.is_empty() && container != OURS {
             self.comes.send_replace(Instant::now());
         }
-        self.batch.cursors.insert(format!("{}/{container}", self.uid), chunk.cursor);
+        self.batch.cursors.insert(format!("{}/{container}", self.uid), chunk.stands);
     }
 
     fn add(&mut self, container: &str, line: &Line, now: DateTime<Utc>) {
@@ -188,7 +197,10 @@ impl Writer {
         });
         let Some((written, batch)) = written.await else { return };
         match written {
-            Ok(()) => self.works(),
+            Ok(()) => {
+                self.kept.send_modify(|kept| kept.extend(batch.cursors));
+                self.works();
+            }
             Err(error) => {
                 self.batch = batch;
                 self.fails(&error);

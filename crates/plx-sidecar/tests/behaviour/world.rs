@@ -77,6 +77,7 @@ impl World {
             poll: Duration::from_secs(1),
             main_pid: None,
             main_marker: None,
+            wrapped_main: None,
             grace: None,
             finish: Duration::from_secs(1800),
             lifeless: Some(DEFAULT_LIFELESS),

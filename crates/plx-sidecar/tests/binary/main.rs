@@ -17,3 +17,4 @@ mod signals;
 mod spec;
 mod summaries;
 mod throttled;
+mod wrapped;

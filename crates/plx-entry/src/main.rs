@@ -1,0 +1,5 @@
+//! `plx-entry`.
+
+fn main() -> std::process::ExitCode {
+    plx_entry::main()
+}
