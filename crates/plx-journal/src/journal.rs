@@ -61,6 +61,9 @@ pub struct StoredAs {
     /// True when it is not under its own key, because that one is another pod's.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub aside: bool,
+    /// True when it is another pod's object, which had the same bytes.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shared: bool,
 }
 
 /// What is known of the state in which a file was stored.

@@ -270,7 +270,14 @@ impl Passes {
         let only_missing = |differing: &Differing| !is_fetched(differing) || differing.present.is_none();
         differing.retain(only_missing);
         if differing.iter().any(is_fetched) && self.peers.others(self.urgent, hard).await != Others::None {
+            let before = differing.len();
             differing.retain(|differing| !is_fetched(differing));
+            let gone = before - differing.len();
+            if gone > 0 {
+                self.warn_once(format!(
+                    "{gone} files that init fetched are not in the store any more: other pods of the run live, and may have deleted them"
+                ));
+            }
         }
         let same_size = |differing: &Differing| {
             let size = seen.files.get(&differing.key).map(|file| file.stat.size);

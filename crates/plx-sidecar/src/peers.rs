@@ -68,6 +68,12 @@ impl Peers {
         Self { source, run: Some(run), pod, presence, tasks, ..Self::default() }
     }
 
+    /// The same, asked anew if there were none: somebody has stored something since.
+    pub async fn others_now(&mut self, is_short: bool, stop: &CancellationToken) -> Others {
+        self.asked.take_if(|(_, others)| *others == Others::None);
+        self.others(is_short, stop).await
+    }
+
     /// The pods whose life overlaps this one's. `is_short`: time is.
     pub async fn others(&mut self, is_short: bool, stop: &CancellationToken) -> Others {
         if let Some((when, others)) = &self.asked
@@ -88,10 +94,24 @@ impl Peers {
         let is_silent = self.silent.is_some_and(|since| since.elapsed() < FRESH);
         if let Some(source) = self.source.as_ref().filter(|_| !is_silent) {
             let within = if is_short { SHORT_ANSWER } else { ANSWER };
-            if let Some((own, lives)) = in_cluster(source.as_ref(), run, &self.pod, within).await {
-                return lives::others(own.began, &lives);
+            let asked = in_cluster(source.as_ref(), run, &self.pod, within);
+            let found = tokio::select! {
+                biased;
+                () = stop.cancelled() => return Others::unknown("there was no time to ask the cluster".to_owned()),
+                found = asked => found,
+            };
+            if let Some((own, lives)) = found {
+                return lives::others(&own, &lives);
             }
             self.silent = Some(Instant::now());
+        }
+        // Pods that the cluster shows leave no marks: that there is none says nothing of them.
+        let marks = self.presence.as_ref().is_some_and(Presence::is_kept);
+        if self.source.is_some() && !marks {
+            return match &self.asked {
+                Some((_, others @ Others::Some { .. })) => others.clone(),
+                _ => Others::unknown("the cluster does not say which pods the run has".to_owned()),
+            };
         }
         let Some(presence) = &self.presence else { return Others::None };
         match presence.others(stop).await {

@@ -13,6 +13,8 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutPayload, UpdateVersion};
 use plx_contract::{ObjectVersion, fault};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
 
 /// What an upload may replace.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -52,15 +54,20 @@ impl Expected {
 
 /// How a guarded write ended.
 pub(crate) enum Wrote {
-    /// It stands there now: what was written, or the same bytes by somebody else.
+    /// It stands there now.
     Stored(ObjectVersion),
+    /// Somebody else's object with the same bytes stands there.
+    Same,
     /// Something else stands there; nothing was written.
     Other(Present),
 }
 
 enum Answer {
     Stored(ObjectVersion),
-    Refused,
+    /// `again`: it was asked before, and may have been heard then.
+    Refused {
+        again: bool,
+    },
     Unsupported,
 }
 
@@ -78,6 +85,7 @@ pub(crate) async fn put(
     let at = send.remote.at(&job.key);
     let mut mode = job.expected.mode();
     let mut looks_first = send.engine.conditions_are_refused();
+    let mut may_be_ours = false;
     for _ in 0..TRIES {
         if mode == PutMode::Overwrite || !looks_first {
             match ask(send, store, key, &at, &content, mode.clone()).await? {
@@ -88,7 +96,7 @@ pub(crate) async fn put(
                     }
                     return Ok(Wrote::Stored(version));
                 }
-                Answer::Refused => {}
+                Answer::Refused { again } => may_be_ours |= again,
                 Answer::Unsupported => looks_first = true,
             }
         }
@@ -98,8 +106,12 @@ pub(crate) async fn put(
                 mode = if looks_first { PutMode::Overwrite } else { PutMode::Create };
                 continue;
             }
-            // Who may write and not read can tell nothing apart.
+            // Who may write and not read knows no more than that something is there.
             Err(error) if error.cause() == Some(Cause::Denied) => {
+                if mode == PutMode::Create && !looks_first {
+                    let version = ObjectVersion::default();
+                    return Ok(Wrote::Other(Present { size: 0, version, modified: SystemTime::now() }));
+                }
                 mode = PutMode::Overwrite;
                 continue;
             }
@@ -108,7 +120,7 @@ pub(crate) async fn put(
         let found = Present::from(meta);
         // An answer that was lost leaves our own bytes there, and a condition that fails.
         if found.size == content.len() as u64 && holds(send, store, key, &at, &content).await? {
-            return Ok(Wrote::Stored(found.version));
+            return Ok(if may_be_ours { Wrote::Stored(found.version) } else { Wrote::Same });
         }
         if job.expected == Expected::Nothing || !job.expected.allows(Some(&found)) {
             return Ok(Wrote::Other(found));
@@ -129,15 +141,17 @@ async fn ask(
 ) -> Result<Answer, TransferError> {
     let payload = PutPayload::from_bytes(content.clone());
     let is_conditional = mode != PutMode::Overwrite;
+    let asked = AtomicBool::new(false);
     send.engine
         .attempt(&send.stop, at, None, || async {
+            let again = asked.swap(true, Ordering::Relaxed);
             let put = store.put_opts(key, payload.clone(), mode.clone().into());
             let answer = tokio::time::timeout(time_for(content.len() as u64), put)
                 .await
                 .map_err(|_| TransferError::passing("put", at, "no answer in time"))?;
             match answer {
                 Ok(put) => Ok(Answer::Stored(ObjectVersion::new(put.e_tag, put.version))),
-                Err(error) if is_conditional && is_refusal(&error) => Ok(Answer::Refused),
+                Err(error) if is_conditional && is_refusal(&error) => Ok(Answer::Refused { again }),
                 Err(error) if is_conditional && is_unsupported(&error) => Ok(Answer::Unsupported),
                 Err(error) => Err(TransferError::store("put", at, &error)),
             }

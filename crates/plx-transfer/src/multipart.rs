@@ -183,7 +183,10 @@ impl Put<'_> {
             return Ok(None);
         }
         Ok(Some(match self.complete(parts).await? {
-            Wrote::Stored(version) => Ended::Landed { stat: self.before, read_began_ns, version },
+            Wrote::Stored(version) => {
+                Ended::Landed { stat: self.before, read_began_ns, version: Some(version) }
+            }
+            Wrote::Same => Ended::Landed { stat: self.before, read_began_ns, version: None },
             Wrote::Other(found) => Ended::Other(found),
         }))
     }

@@ -170,8 +170,12 @@ pub async fn versions_last(
 ) -> Result<bool, TransferError> {
     let put = put_small(engine, remote, key, b"?".to_vec(), stop).await?;
     let present = look(engine, remote, key, stop).await?;
-    let mut removed = Ok(());
-    remove(engine, remote, vec![key.clone()], stop, |_, result| removed = result).await;
-    removed?;
+    remove(engine, remote, vec![key.clone()], stop, |_, result| {
+        // Whoever may not delete leaves one empty-handed object there, and knows all the same.
+        if let Err(error) = result {
+            tracing::debug!("{error}");
+        }
+    })
+    .await;
     Ok(present.is_none_or(|present| present.version.agrees(&put) != Some(false)))
 }

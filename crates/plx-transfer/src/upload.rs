@@ -23,6 +23,8 @@ use tokio_util::sync::CancellationToken;
 
 /// A store that takes less than this is as good as standing still.
 const SLOWEST_BYTES_PER_SECOND: u64 = 32 << 10;
+/// Up to this size it is worth a read to know whether two files of a volume are the same.
+const SAME: u64 = 8 << 20;
 /// Memory taken for even the smallest file: a log may grow by so much while it waits for its turn.
 const LEAST_ROOM: u64 = 64 << 10;
 
@@ -50,8 +52,8 @@ pub enum Ended {
         /// Wall clock before the read, nanoseconds since the epoch: what was written after it must show in the
         /// file's times, if its clock is fine enough.
         read_began_ns: i64,
-        /// The store's name for it.
-        version: ObjectVersion,
+        /// The store's name for it; none when it is somebody else's object with the same bytes.
+        version: Option<ObjectVersion>,
     },
     /// Something else stands there than was expected; nothing was written.
     Other(Present),
@@ -170,12 +172,17 @@ impl Send {
                 && let Some(found) = Present::at_path(&job.key.beneath(place.path()))?
                 && !job.expected.allows(Some(&found))
             {
-                return Ok(Ended::Other(found));
+                let there = job.key.beneath(place.path());
+                return Ok(if is_same(&job.path, before, &there, &found)? {
+                    Ended::Landed { stat: before, read_began_ns, version: None }
+                } else {
+                    Ended::Other(found)
+                });
             }
             Ok(match copy::file(&job.path, &place, &job.key, Some(held), true, &progress, &stop)? {
                 copy::Copied::Whole { stat, present, .. } => {
                     engine.logs().stored(&job.key, stat.size, is_prefix);
-                    Ended::Landed { stat, read_began_ns, version: present.version }
+                    Ended::Landed { stat, read_began_ns, version: Some(present.version) }
                 }
                 copy::Copied::Changed => {
                     if is_prefix {
@@ -255,8 +262,9 @@ impl Send {
         match guarded::put(self, store, &key, job, content).await? {
             Wrote::Stored(version) => {
                 self.engine.progress().moved(stat.size);
-                Ok(Ended::Landed { stat, read_began_ns, version })
+                Ok(Ended::Landed { stat, read_began_ns, version: Some(version) })
             }
+            Wrote::Same => Ok(Ended::Landed { stat, read_began_ns, version: None }),
             Wrote::Other(found) => Ok(Ended::Other(found)),
         }
     }
@@ -270,6 +278,17 @@ pub(crate) fn time_for(bytes: u64) -> Duration {
 pub(crate) fn now_ns() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+}
+
+/// Whether a small file has the bytes of the one that stands on the volume, and held still meanwhile.
+fn is_same(path: &Path, version: Stat, there: &Path, found: &Present) -> Result<bool, TransferError> {
+    if found.size != version.size || found.size > SAME {
+        return Ok(false);
+    }
+    let read = |path: &Path| std::fs::read(path).map_err(|error| TransferError::disk("read", path, error));
+    let is_same = read(path)? == read(there)?;
+    let after = path.metadata().map_err(|error| TransferError::disk("look at", path, error))?;
+    Ok(is_same && Stat::of(&after).same_version(&version))
 }
 
 fn open(path: &Path) -> Result<Option<(File, Stat)>, TransferError> {

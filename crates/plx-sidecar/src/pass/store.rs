@@ -18,6 +18,8 @@ use tokio_util::sync::CancellationToken;
 const ASIDE: &str = "replicas";
 /// Looks at a time, before a delete.
 const LOOKS: usize = 16;
+/// No smaller file is sent in parts.
+const LEAST_IN_PARTS: u64 = 5 << 20;
 
 /// Under which key a file is stored.
 pub(super) struct Names {
@@ -66,7 +68,8 @@ impl Names {
         let stored = put.stored.as_deref();
         let expected = match stored {
             _ if self.is_shared(&put.key) => Expected::Anything,
-            None => Expected::Nothing,
+            // Of what another pod stored nothing may be replaced; it is asked whether it is still there.
+            None | Some(StoredAs { shared: true, .. }) => Expected::Nothing,
             Some(StoredAs { aside: true, .. }) => Expected::Anything,
             Some(_) if !versions_count => Expected::Anything,
             Some(StoredAs { version, .. }) => Expected::Version(version.clone()),
@@ -104,7 +107,8 @@ impl Ends<'_> {
                 if self.journal.has_sent(&key) || self.resent.contains(&key) {
                     self.report.again += stat.size;
                 }
-                let stored = StoredAs { version, aside: lies_aside.is_some() };
+                let (shared, aside) = (version.is_none(), lies_aside.is_some());
+                let stored = StoredAs { version: version.unwrap_or_default(), aside, shared };
                 if let Some(base) = self.bases.get(&key)
                     && let Err(error) = self.journal.landed(&key, base, stat, read_began_ns, stored)
                 {
@@ -147,7 +151,11 @@ impl Passes {
     ) {
         let names = &self.names;
         let place = |put: &Put| names.place(&put.key, put.stored.as_deref());
-        let versions = puts.iter().map(|put| (place(put), put.stat)).collect();
+        // One that is on its way aside may not have come there yet.
+        let large = |put: &&Put| put.stat.size >= LEAST_IN_PARTS;
+        let versions = puts.iter().map(|put| (place(put), put.stat));
+        let versions =
+            versions.chain(puts.iter().filter(large).map(|put| (names.aside(&put.key), put.stat))).collect();
         let aside = puts.iter().map(|put| (place(put), put.key.clone())).filter(|(place, key)| place != key);
         let aside = aside.collect();
         let run = RelPath::parse(self.run.as_str()).unwrap_or_default();
@@ -197,7 +205,7 @@ impl Passes {
         // What to do about keys that hold something else is asked once for all of them.
         let mut said = Vec::new();
         if !ends.others.is_empty() {
-            let known = self.peers.others(self.urgent, hard).await;
+            let known = self.peers.others_now(self.urgent, hard).await;
             let by_version = ends.others.iter().any(|(job, _)| matches!(job.expected, Expected::Version(_)));
             let count = !by_version || self.peers.versions_last(hard).await;
             let mut again = Vec::new();
@@ -332,7 +340,8 @@ impl Passes {
                     continue;
                 }
             };
-            let own = self.journal.stored_as(&key).map(|stored| &stored.version);
+            let own = self.journal.stored_as(&key).filter(|stored| !stored.shared);
+            let own = own.map(|stored| &stored.version);
             if own.is_some_and(|own: &ObjectVersion| own.agrees(&present.version) == Some(true)) {
                 go.push(key);
                 continue;

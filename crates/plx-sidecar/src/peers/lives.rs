@@ -17,7 +17,12 @@ pub struct Life {
     pub began: SystemTime,
     /// When it ended, or was told to.
     pub ended: Option<SystemTime>,
+    /// It is one of several by its kind (`operation.polyaxon.com/kind`).
+    pub of_several: bool,
 }
+
+/// Which kind of run a pod is of.
+const KIND: &str = "/metadata/annotations/operation.polyaxon.com~1kind";
 
 /// Other pods of the run whose life overlaps this one's.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,8 +80,20 @@ impl Others {
     }
 }
 
+/// Those of `lives` that overlap the life of `own`, as the cluster has them. Of a kind with several pods some may have ended,
+/// and be gone from it.
+pub(super) fn others(own: &Life, lives: &[Life]) -> Others {
+    match overlapping(own.began, lives) {
+        Others::None if own.of_several => {
+            let why = "a pod of the run that is gone may have stored it".to_owned();
+            Others::Doubtful { why, since: Some(own.began) }
+        }
+        others => others,
+    }
+}
+
 /// Those of `lives` that overlap the life of a pod that began then and still lives.
-pub(super) fn others(began: SystemTime, lives: &[Life]) -> Others {
+pub(super) fn overlapping(began: SystemTime, lives: &[Life]) -> Others {
     let with: Vec<&Life> = lives.iter().filter(|life| life.ended.is_none_or(|ended| ended > began)).collect();
     let Some(first) = with.iter().map(|life| life.began).min() else { return Others::None };
     let pods = with.iter().map(|life| life.pod.clone()).collect();
@@ -101,7 +118,9 @@ impl Life {
             (Some(told), Some(over)) => Some(told.min(over)),
             (told, over) => told.or(over),
         };
-        Some(Self { pod: pod.pointer("/metadata/name")?.as_str()?.to_owned(), began, ended })
+        let kind = pod.pointer(KIND).and_then(Value::as_str);
+        let of_several = kind.is_some_and(|kind| !matches!(kind, "job" | "service"));
+        Some(Self { pod: pod.pointer("/metadata/name")?.as_str()?.to_owned(), began, ended, of_several })
     }
 }
 
@@ -137,15 +156,29 @@ mod tests {
     }
 
     fn life(pod: &str, began: u64, ended: Option<u64>) -> Life {
-        Life { pod: pod.to_owned(), began: at(began), ended: ended.map(at) }
+        Life { pod: pod.to_owned(), began: at(began), ended: ended.map(at), of_several: false }
     }
 
     #[test]
     fn pods_that_live_together_are_told_from_those_that_follow_each_other() {
-        let replicas = others(at(10), &[life("b", 5, None), life("c", 12, Some(90))]);
+        let replicas = overlapping(at(10), &[life("b", 5, None), life("c", 12, Some(90))]);
         assert_eq!(replicas, Others::Some { pods: vec!["b".to_owned(), "c".to_owned()], since: at(5) });
-        assert_eq!(others(at(100), &[life("first-try", 5, Some(90))]), Others::None);
-        assert_eq!(others(at(100), &[life("first-try", 5, Some(100))]), Others::None, "in the same second");
+        assert_eq!(overlapping(at(100), &[life("first-try", 5, Some(90))]), Others::None);
+        assert_eq!(
+            overlapping(at(100), &[life("first-try", 5, Some(100))]),
+            Others::None,
+            "in the same second"
+        );
+    }
+
+    #[test]
+    fn of_a_kind_with_several_pods_one_that_is_gone_may_have_stored_what_is_newer_than_this_one() {
+        let own = Life { of_several: true, ..life("a", 100, None) };
+        let others = others(&own, &[]);
+        let whose =
+            |second| others.whose(&Present { size: 1, version: Default::default(), modified: at(second) });
+        assert_eq!(whose(90), Whose::Left);
+        assert!(matches!(whose(110), Whose::Unclear { .. }));
     }
 
     #[test]

@@ -80,6 +80,11 @@ impl Presence {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether this pod has a mark there.
+    pub fn is_kept(&self) -> bool {
+        self.state().marked
+    }
+
     fn name(&self, has_ended: bool) -> RelPath {
         let began = self.state().began.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis();
         let name = format!("{}.{began}{}", self.pod, if has_ended { ENDED } else { "" });
@@ -109,7 +114,8 @@ impl Presence {
             let own = self.marks(stop).await?.into_iter().filter(|mark| mark.pod == self.pod);
             if let Some(before) = own.min_by_key(|mark| mark.began) {
                 let mut state = self.state();
-                (state.began, state.first) = (before.began, Some(before.beat));
+                // When the mark was there first is not known any more: who ended since the pod began lived beside it.
+                (state.began, state.first) = (before.began, Some(before.began));
             }
         }
         put_small(&self.engine, &self.remote, &self.name(false), Vec::new(), stop).await.map(drop)?;
@@ -188,7 +194,7 @@ impl Presence {
 fn judge(began: SystemTime, first: SystemTime, now: SystemTime, marks: &[Mark]) -> Others {
     let (mut with, mut perhaps) = (Vec::new(), Vec::new());
     for mark in marks {
-        let life = Life { pod: mark.pod.clone(), began: mark.began, ended: None };
+        let life = Life { pod: mark.pod.clone(), began: mark.began, ended: None, of_several: false };
         let is_fresh = now.duration_since(mark.beat).unwrap_or_default() < STALE;
         if mark.beat > first {
             with.push(life);
@@ -197,7 +203,7 @@ fn judge(began: SystemTime, first: SystemTime, now: SystemTime, marks: &[Mark]) 
         }
     }
     let since = with.iter().chain(&perhaps).map(|life| life.began).chain([began]).min();
-    match (super::lives::others(began, &with), perhaps.first()) {
+    match (super::lives::overlapping(began, &with), perhaps.first()) {
         (Others::None, Some(one)) => {
             let why = format!("pod {} may still live: it is known in some minutes", one.pod);
             Others::Doubtful { why, since }

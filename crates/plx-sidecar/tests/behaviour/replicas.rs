@@ -12,6 +12,7 @@ use plx_sidecar::spec::Source;
 use plx_testkit::{Fault, Op, Times};
 use serde_json::{Value, json};
 use std::fs;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
@@ -107,6 +108,12 @@ async fn pods_that_live_together_keep_what_each_stored() {
     assert_eq!(stored("outputs/model.pt").await.as_deref(), Some("a's second"), "{}", log.text());
     assert_eq!(stored(SIDE).await.as_deref(), Some("b's second"), "{}", log.text());
     assert!(stored("outputs/of-a").await.is_some() && stored("outputs/of-b").await.is_some());
+    assert_eq!(
+        stored("outputs/same.json").await.as_deref(),
+        Some("{}"),
+        "the other one's still: {}",
+        log.text()
+    );
     assert_eq!(log.count("was stored by"), 1, "said once: {}", log.text());
 }
 
@@ -270,24 +277,45 @@ async fn a_gateway_that_names_objects_otherwise_later_is_not_taken_for_somebody_
     assert_eq!(b.stored(SIDE).await.as_deref(), Some("b's"));
 }
 
-/// A cluster that never answers.
-struct Silent;
+/// A cluster that answers so often, and never again.
+struct Silent(Cluster, AtomicU32);
 
 impl Source for Silent {
     fn page<'a>(
         &'a self,
-        _: &'a str,
-        _: &'a Selector,
-        _: Option<&'a str>,
+        resource: &'a str,
+        selector: &'a Selector,
+        after: Option<&'a str>,
     ) -> BoxFuture<'a, Result<Page, KubeError>> {
-        std::future::pending().boxed()
+        match self.1.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)) {
+            Ok(_) => self.0.page(resource, selector, after),
+            Err(_) => std::future::pending().boxed(),
+        }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cluster_that_falls_silent_does_not_mean_that_nobody_else_lives() {
+    let (log, (a, mut b)) = (Log::capture(), two(both()));
+    a.settled(&["outputs/model.pt"]);
+    let running_a = a.start();
+    after(11.0).await;
+    b.cluster = Some(Arc::new(Silent(both().unwrap(), AtomicU32::new(1))));
+    b.write("outputs/model.pt", "b's");
+    b.settle();
+    let running_b = b.start();
+    after(30.0).await;
+    assert_eq!(log.count("does not say which pods the run has"), 1, "{}", log.text());
+    end(&b, running_b).await;
+    end(&a, running_a).await;
+    assert_eq!(a.stored("outputs/model.pt").await.as_deref(), Some("outputs/model.pt"));
+    assert_eq!(a.stored(SIDE).await.as_deref(), Some("b's"));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_cluster_that_does_not_answer_costs_an_end_in_a_hurry_a_second() {
     let mut world = World::with(|config| config.grace = Some(std::time::Duration::from_secs(10)));
-    world.cluster = Some(Arc::new(Silent));
+    world.cluster = Some(Arc::new(Silent(Cluster::default(), AtomicU32::new(0))));
     world.sees_others = true;
     for name in ["outputs/a", "outputs/b"] {
         world.write(name, "mine");
@@ -301,5 +329,6 @@ async fn a_cluster_that_does_not_answer_costs_an_end_in_a_hurry_a_second() {
     let report = sidecar.await.unwrap();
     assert_eq!(report.class, Class::Done, "{}", report.message);
     assert!(begun.elapsed() < std::time::Duration::from_secs(9), "{:?}", begun.elapsed());
-    assert_eq!(world.stored("outputs/a").await.as_deref(), Some("mine"), "nobody else has left a mark");
+    assert_eq!(world.stored("outputs/a").await.as_deref(), Some("of another"), "nobody knows whose it is");
+    assert_eq!(world.stored("replicas/pod-1/outputs/a").await.as_deref(), Some("mine"));
 }
