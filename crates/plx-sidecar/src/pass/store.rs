@@ -80,7 +80,7 @@ impl Names {
 }
 
 /// What the ends of uploads are told to.
-struct Ends<'a> {
+pub(super) struct Ends<'a> {
     journal: &'a mut Journal,
     before: &'a BTreeMap<RelPath, Waiting>,
     lag: &'a mut super::Lag,
@@ -91,11 +91,63 @@ struct Ends<'a> {
     aside: HashMap<RelPath, RelPath>,
     uncommitted: Vec<JournalError>,
     /// Files whose key holds something that was not expected.
-    others: Vec<(Upload, Present)>,
+    pub others: Vec<(Upload, Present)>,
+    /// What somebody should hear of them.
+    said: Vec<String>,
+}
+
+/// What becomes of a file whose key holds something that was not expected.
+pub(super) struct Judge<'a> {
+    names: &'a Names,
+    /// Versions say who stored an object.
+    count: bool,
+    insists: bool,
+}
+
+impl Judge<'_> {
+    /// The upload as it is to be tried again; none when the file waits.
+    pub fn again(
+        &self,
+        ends: &mut Ends<'_>,
+        known: &Others,
+        mut job: Upload,
+        present: Present,
+    ) -> Option<Upload> {
+        let is_ours = matches!(job.expected, Expected::Version(_));
+        match known.whose(&present) {
+            _ if is_ours && !self.count => job.expected = Expected::Anything,
+            Whose::Left => {
+                if is_ours {
+                    ends.said.push(format!(
+                        "{} was changed in the store by somebody else; it is replaced",
+                        job.key
+                    ));
+                }
+                job.expected = Expected::Version(present.version);
+            }
+            Whose::Unclear { why } if !self.insists => {
+                let why = format!("something else stands in the store under its key; {why}");
+                ends.report.waiting.insert(job.key, Waiting::other(why));
+                return None;
+            }
+            // At the end there is no more time to find out, and nothing may be lost.
+            whose => {
+                let aside = self.names.aside(&job.key);
+                let by = match whose {
+                    Whose::Others { pods } => pods.join(" or "),
+                    _ => "somebody else".to_owned(),
+                };
+                ends.said.push(format!("{} was stored by {by} in this run: this pod's is {aside}", job.key));
+                ends.aside.insert(aside.clone(), std::mem::replace(&mut job.key, aside));
+                job.expected = Expected::Anything;
+            }
+        }
+        Some(job)
+    }
 }
 
 impl Ends<'_> {
-    fn take(&mut self, job: Upload, ended: Ended) {
+    pub fn take(&mut self, job: Upload, ended: Ended) {
         let lies_aside = self.aside.get(&job.key);
         let key = lies_aside.unwrap_or(&job.key).clone();
         let waiting = match ended {
@@ -182,6 +234,7 @@ impl Passes {
             aside,
             uncommitted: Vec::new(),
             others: Vec::new(),
+            said: Vec::new(),
         };
         let (names, count) = (&self.names, self.peers.versions_count());
         // Of these it is known what stands there, and that it is not what was expected.
@@ -195,7 +248,18 @@ impl Passes {
         if self.urgent {
             let newer = urgent::newer(&self.layout, &self.run, seen);
             let job = |put: &Put| names.job(put, count);
-            urgent::store(engine, &self.remote, puts, job, newer, hard, |job, how| ends.take(job, how)).await;
+            let judge = Judge { names, count, insists: self.insists };
+            let known = self.peers.others_now(true, hard);
+            urgent::store(
+                engine,
+                &self.remote,
+                puts,
+                job,
+                newer,
+                hard,
+                urgent::Fate { known, judge, ends: &mut ends },
+            )
+            .await;
         } else {
             // Small files first: they are many, quick, and worth as much as large ones.
             puts.sort_by_key(|put| put.stat.size);
@@ -203,49 +267,18 @@ impl Passes {
             upload(engine, &self.remote, jobs, hard, |job, how| ends.take(job, how)).await;
         }
         // What to do about keys that hold something else is asked once for all of them.
-        let mut said = Vec::new();
         if !ends.others.is_empty() {
             let known = self.peers.others_now(self.urgent, hard).await;
             let by_version = ends.others.iter().any(|(job, _)| matches!(job.expected, Expected::Version(_)));
             let count = !by_version || self.peers.versions_last(hard).await;
-            let mut again = Vec::new();
-            for (mut job, present) in std::mem::take(&mut ends.others) {
-                let is_ours = matches!(job.expected, Expected::Version(_));
-                match known.whose(&present) {
-                    _ if is_ours && !count => job.expected = Expected::Anything,
-                    Whose::Left => {
-                        if is_ours {
-                            said.push(format!(
-                                "{} was changed in the store by somebody else; it is replaced",
-                                job.key
-                            ));
-                        }
-                        job.expected = Expected::Version(present.version);
-                    }
-                    Whose::Unclear { why } if !self.insists => {
-                        let why = format!("something else stands in the store under its key; {why}");
-                        ends.report.waiting.insert(job.key, Waiting::other(why));
-                        continue;
-                    }
-                    // At the end there is no more time to find out, and nothing may be lost.
-                    whose => {
-                        let aside = names.aside(&job.key);
-                        let by = match whose {
-                            Whose::Others { pods } => pods.join(" or "),
-                            _ => "somebody else".to_owned(),
-                        };
-                        said.push(format!(
-                            "{} was stored by {by} in this run: this pod's is {aside}",
-                            job.key
-                        ));
-                        ends.aside.insert(aside.clone(), std::mem::replace(&mut job.key, aside));
-                        job.expected = Expected::Anything;
-                    }
-                }
-                again.push(job);
-            }
+            let judge = Judge { names: &self.names, count, insists: self.insists };
+            let others = std::mem::take(&mut ends.others);
+            let again =
+                others.into_iter().filter_map(|(job, present)| judge.again(&mut ends, &known, job, present));
+            let again = again.collect();
             upload(engine, &self.remote, again, hard, |job, how| ends.take(job, how)).await;
         }
+        let said = std::mem::take(&mut ends.said);
         let uncommitted = ends.uncommitted;
         for error in uncommitted {
             self.not_committed("remember an upload", &error);

@@ -332,3 +332,24 @@ async fn a_cluster_that_does_not_answer_costs_an_end_in_a_hurry_a_second() {
     assert_eq!(world.stored("outputs/a").await.as_deref(), Some("of another"), "nobody knows whose it is");
     assert_eq!(world.stored("replicas/pod-1/outputs/a").await.as_deref(), Some("mine"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn when_time_is_short_a_small_file_of_a_name_that_is_taken_lies_aside_before_a_checkpoint_is_through() {
+    let (a, b) = two(both());
+    a.settled(&["outputs/metrics.json"]);
+    let running_a = a.start();
+    after(11.0).await;
+    a.store.fail(Op::Put, "newest.pt", Fault::Stall, Times::Always);
+    b.write("outputs/metrics.json", "b's");
+    b.write("outputs/newest.pt", &"x".repeat(3 << 20));
+    b.settle();
+    let running_b = b.start();
+    b.stop.asked.cancel();
+    after(29.0).await;
+    b.main.cancel();
+    let report = running_b.await.unwrap();
+    assert_eq!(report.class, Class::Incomplete, "{}", report.message);
+    assert_eq!(b.stored("replicas/pod-b/outputs/metrics.json").await.as_deref(), Some("b's"));
+    end(&a, running_a).await;
+    assert_eq!(a.stored("outputs/metrics.json").await.as_deref(), Some("outputs/metrics.json"));
+}
