@@ -22,7 +22,9 @@ def serving(root=None, pages=False):
             port = listener.getsockname()[1]
         host, log = f"http://127.0.0.1:{port}", Path(work, "haupt.log")
         command = [Path(sys.executable).parent / "haupt", "sandbox", "start", "--host", "127.0.0.1", "--port", str(port)]
-        env = {"HOME": work, "PATH": "/usr/local/bin:/usr/bin:/bin"}
+        # Two requests at a time stand in each other's way in its SQLite, and it answers 405 to one of them.
+        options = json.dumps({"timeout": 60, "transaction_mode": "IMMEDIATE"})
+        env = {"HOME": work, "PATH": "/usr/local/bin:/usr/bin:/bin", "POLYAXON_DB_OPTIONS": options}
         if pages:
             env |= {"POLYAXON_UI_OFFLINE": "true", "POLYAXON_STATIC_URL": stack.enter_context(statics())}
         with open(log, "w") as out:

@@ -147,7 +147,7 @@ async fn here(world: &World, name: &str, words: &[&str], places: &[Place<'_>]) {
 /// - `resources` is what main used: left out.
 fn one_form(name: &str, way: Way, stored: BTreeMap<String, Vec<u8>>) -> BTreeMap<String, Vec<u8>> {
     let mut tree = BTreeMap::new();
-    let (mut logs, mut spec) = (String::new(), false);
+    let (mut logs, mut before, mut spec) = (String::new(), String::new(), false);
     for (key, bytes) in stored {
         Planted::here().assert_free(&key, &bytes);
         if key == format!("outputs/{SPEC}") {
@@ -157,8 +157,10 @@ fn one_form(name: &str, way: Way, stored: BTreeMap<String, Vec<u8>>) -> BTreeMap
                 let record: Value = serde_json::from_str(line).unwrap();
                 let (container, value) =
                     (record["container"].as_str().unwrap(), record["value"].as_str().unwrap());
-                if ["mine", "polyaxon-main"].contains(&container) {
-                    logs += &format!("{container}: {value}\n");
+                match container {
+                    "mine" => before += &format!("{container}: {value}\n"),
+                    "polyaxon-main" => logs += &format!("{container}: {value}\n"),
+                    _ => {}
                 }
             }
         } else if !key.starts_with("resources/") {
@@ -166,9 +168,11 @@ fn one_form(name: &str, way: Way, stored: BTreeMap<String, Vec<u8>>) -> BTreeMap
         }
     }
     assert_eq!(spec, way.has_spec(), "{name}: {SPEC}");
-    if way.is_wrapped() && !logs.contains(BEFORE) {
-        logs.insert_str(0, BEFORE);
+    if way.is_wrapped() && before.is_empty() {
+        before.push_str(BEFORE);
     }
+    // Two containers' lines come in any order.
+    logs.insert_str(0, &before);
     tree.insert("plxlogs".to_owned(), logs.into_bytes());
     tree
 }

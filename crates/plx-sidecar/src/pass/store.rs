@@ -7,8 +7,8 @@ use crate::unfinished;
 use futures::stream::{self, StreamExt};
 use plx_contract::run::RunUuid;
 use plx_contract::{ObjectVersion, RelPath};
-use plx_journal::{Delete, Journal, JournalError, Put, Seen, StoredAs};
-use plx_transfer::{Ended, Engine, Expected, Present, TransferError, Upload, look, remove, upload};
+use plx_journal::{Delete, Journal, JournalError, Put, Reason, Seen, StoredAs};
+use plx_transfer::{Ended, Engine, Expected, Present, Remote, TransferError, Upload, look, remove, upload};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
@@ -237,6 +237,13 @@ impl Passes {
             said: Vec::new(),
         };
         let (names, count) = (&self.names, self.peers.versions_count());
+        // What init fetched is there, most likely, and a small look costs less than the file for nothing. When time is short,
+        // the store's own look is enough.
+        if !self.urgent {
+            for (key, present) in fetched(engine, &self.remote, &puts, hard).await {
+                self.found.entry(key).or_insert(present);
+            }
+        }
         // Of these it is known what stands there, and that it is not what was expected.
         puts.retain(|put| match self.found.remove(&put.key) {
             Some(present) => {
@@ -396,6 +403,23 @@ impl Passes {
         self.warn_each(said);
         (go, stay)
     }
+}
+
+/// What stands under the keys of files that init fetched and that have changed since. Those that are gone, or that cannot be
+/// looked at, are put as if nobody had looked.
+async fn fetched(
+    engine: &Engine,
+    remote: &Remote,
+    puts: &[Put],
+    hard: &CancellationToken,
+) -> Vec<(RelPath, Present)> {
+    let were_fetched = puts.iter().filter(|put| put.stored.is_none() && put.reason == Reason::Changed);
+    let keys: Vec<RelPath> = were_fetched.map(|put| put.key.clone()).collect();
+    let looks = keys.into_iter().map(|key| async move {
+        let present = look(engine, remote, &key, hard).await;
+        Some((key, present.ok()??))
+    });
+    stream::iter(looks).buffer_unordered(LOOKS).filter_map(std::future::ready).collect().await
 }
 
 #[cfg(test)]
