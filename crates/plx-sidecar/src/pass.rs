@@ -243,16 +243,20 @@ impl Passes {
     /// how many files that are.
     pub async fn compare(&mut self, hard: &CancellationToken) -> usize {
         let (seen, _) = look(&self.layout, &self.run).await;
-        let expected: BTreeMap<RelPath, Stored> = seen
+        let kept = seen
             .files
             .iter()
-            .filter(|(key, file)| self.journal.has(key, &file.stat) && !self.names.is_shared(key))
+            .filter(|(key, file)| self.journal.has(key, &file.stat) && !self.names.is_shared(key));
+        // A pod that goes on under an old name may have on disk what that one had aside: what lies aside now comes last.
+        let (aside, own): (Vec<_>, Vec<_>) = kept
             .map(|(key, file)| {
                 let stored = self.journal.stored_as(key);
                 let version = stored.map(|stored| stored.version.clone()).unwrap_or_default();
-                (self.names.place(key, stored), Stored { size: file.stat.size, version })
+                (self.names.place(key, stored), Stored { size: file.stat.size, version }, key)
             })
-            .collect();
+            .partition(|(place, _, key)| place != *key);
+        let expected: BTreeMap<RelPath, Stored> =
+            own.into_iter().chain(aside).map(|(place, stored, _)| (place, stored)).collect();
         let engine = self.engine.with_patience(Patience::PASS);
         let mut differing = match compare(&engine, &self.remote, expected, hard).await {
             Ok(differing) => differing,

@@ -353,3 +353,25 @@ async fn when_time_is_short_a_small_file_of_a_name_that_is_taken_lies_aside_befo
     end(&a, running_a).await;
     assert_eq!(a.stored("outputs/metrics.json").await.as_deref(), Some("outputs/metrics.json"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_goes_on_under_its_old_name_may_have_on_disk_what_it_had_aside() {
+    let (log, (a, b)) = (Log::capture(), two(both()));
+    a.settled(&["outputs/model.pt"]);
+    let running_a = a.start();
+    after(11.0).await;
+    a.store.insert(&format!("base/{RUN}/{SIDE}"), "of the start before").await;
+    b.write(SIDE, "of the start before");
+    b.settle();
+    FsFile::record(&Root::of(&b.run(""))).save(&b.config.layout.fs_file()).unwrap();
+    b.write("outputs/model.pt", "b's");
+    b.settle();
+    let running_b = b.start();
+    after(11.0).await;
+    b.store.forget_calls();
+    end(&b, running_b).await;
+    end(&a, running_a).await;
+    assert_eq!(b.calls(Op::Put), [] as [String; 0], "{}", log.text());
+    assert_eq!(b.stored(SIDE).await.as_deref(), Some("b's"));
+    assert_eq!(log.count("differ in the store once more"), 0, "{}", log.text());
+}
