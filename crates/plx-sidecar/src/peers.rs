@@ -56,12 +56,16 @@ impl Peers {
         let (marks, asked) = (presence.clone(), source.clone());
         let (of, pod) = (run.clone(), config.pod.clone());
         tasks.spawn(async move {
-            let is_known = match asked {
-                Some(source) => in_cluster(source.as_ref(), &of, &pod, ANSWER).await.is_some(),
-                None => false,
+            let found = match asked {
+                Some(source) => in_cluster(source.as_ref(), &of, &pod, ANSWER).await,
+                None => None,
             };
-            if !is_known {
-                marks.keep().await;
+            match found {
+                Some((own, lives)) if lives::others(&own, &lives) != Others::None => {
+                    marks.try_conditions().await
+                }
+                Some(_) => {}
+                None => marks.keep().await,
             }
         });
         let (pod, presence) = (config.pod.clone(), Some(presence));

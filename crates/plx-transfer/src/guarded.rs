@@ -5,16 +5,18 @@
 //! the same moment are not told apart.
 
 use crate::plan::head;
+use crate::remote::literal;
 use crate::upload::{Send, time_for};
-use crate::{Cause, Present, TransferError, Upload};
+use crate::{Cause, Engine, Present, Remote, TransferError, Upload, put_small, remove};
 use bytes::Bytes;
 use futures::StreamExt;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutPayload, UpdateVersion};
-use plx_contract::{ObjectVersion, fault};
+use plx_contract::{ObjectVersion, RelPath, fault};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
+use tokio_util::sync::CancellationToken;
 
 /// What an upload may replace.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -172,6 +174,45 @@ fn is_refusal(error: &object_store::Error) -> bool {
 fn is_unsupported(error: &object_store::Error) -> bool {
     matches!(error, object_store::Error::NotImplemented { .. } | object_store::Error::NotSupported { .. })
         || fault::find(error).is_some_and(|fault| matches!(fault.status, 400 | 403 | 405 | 501))
+}
+
+/// Finds out whether the store keeps to conditions: some know none and answer as if they had held. From then on somebody looks
+/// before a write to such a one. Tried with an object of its own, which is removed.
+///
+/// # Errors
+/// When the store does not say.
+pub async fn try_conditions(
+    engine: &Engine,
+    remote: &Remote,
+    key: &RelPath,
+    stop: &CancellationToken,
+) -> Result<(), TransferError> {
+    let Remote::Bucket { store, prefix, place, .. } = remote else { return Ok(()) };
+    let (at, path) = (remote.at(key), literal(place, &prefix.join(key))?);
+    put_small(engine, remote, key, b"?".to_vec(), stop).await?;
+    let held = engine
+        .attempt(stop, &at, None, || async {
+            let put = store.put_opts(&path, PutPayload::from_static(b"!"), PutMode::Create.into());
+            let late = |_| TransferError::passing("put", &at, "no answer in time");
+            match tokio::time::timeout(time_for(0), put).await.map_err(late)? {
+                Ok(_) => Ok(false),
+                Err(error) if is_refusal(&error) => Ok(true),
+                Err(error) if is_unsupported(&error) => Ok(false),
+                Err(error) => Err(TransferError::store("put", &at, &error)),
+            }
+        })
+        .await;
+    remove(engine, remote, vec![key.clone()], stop, |_, result| {
+        // Whoever may not delete leaves it there, and knows all the same.
+        if let Err(error) = result {
+            tracing::debug!("{error}");
+        }
+    })
+    .await;
+    if !held? {
+        engine.refuses_conditions();
+    }
+    Ok(())
 }
 
 /// Whether the object has just these bytes.

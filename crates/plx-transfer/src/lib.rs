@@ -42,7 +42,7 @@ pub use compare::{Differing, Stored, compare};
 pub use download::{Outcome, download};
 pub use engine::{Engine, Patience, Settings};
 pub use error::TransferError;
-pub use guarded::Expected;
+pub use guarded::{Expected, try_conditions};
 pub use ledger::Ledger;
 pub use pace::Pace;
 pub use place::Place;

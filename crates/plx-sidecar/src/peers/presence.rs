@@ -8,7 +8,7 @@ use plx_contract::RelPath;
 use plx_contract::run::RunUuid;
 use plx_transfer::{
     Engine, Patience, Present, Remote, TransferError, entries, put_small, remove, remove_folders,
-    versions_last,
+    try_conditions, versions_last,
 };
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -91,12 +91,33 @@ impl Presence {
         self.folder.join(&RelPath::parse(&name).unwrap_or_default())
     }
 
-    /// Keeps the mark fresh, until it is dropped.
+    /// Where several pods live, it matters whether the store keeps to conditions.
+    pub async fn try_conditions(&self) {
+        let probe = self.folder.join(&RelPath::parse(&format!("{}.condition", self.pod)).unwrap_or_default());
+        if let Err(error) =
+            try_conditions(&self.engine, &self.remote, &probe, &CancellationToken::new()).await
+        {
+            tracing::debug!("{}; conditions are taken to hold", super::said(error));
+        }
+    }
+
+    /// Keeps the mark fresh, until it is dropped; looks whether others have come.
     pub async fn keep(self) {
-        let mut failing = false;
+        let (mut failing, mut tried) = (false, false);
         loop {
-            match self.beat(&CancellationToken::new()).await {
-                Ok(()) => failing = false,
+            let stop = CancellationToken::new();
+            let marks = async {
+                self.beat(&stop).await?;
+                if tried { Ok(Vec::new()) } else { self.marks(&stop).await }
+            };
+            match marks.await {
+                Ok(marks) => {
+                    failing = false;
+                    if marks.iter().any(|mark| mark.pod != self.pod && !mark.has_ended) {
+                        tried = true;
+                        self.try_conditions().await;
+                    }
+                }
                 // Passes into such a store fail as well, and say so.
                 Err(error) if !failing => {
                     failing = true;

@@ -375,3 +375,24 @@ async fn a_pod_that_goes_on_under_its_old_name_may_have_on_disk_what_it_had_asid
     assert_eq!(b.stored(SIDE).await.as_deref(), Some("b's"));
     assert_eq!(log.count("differ in the store once more"), 0, "{}", log.text());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_passes_over_conditions_is_looked_at_first_where_several_pods_live() {
+    for cluster in [both(), None] {
+        let (a, b) = two(cluster.clone());
+        a.store.ignore_conditions();
+        a.settled(&["outputs/model.pt"]);
+        let running_a = a.start();
+        after(11.0).await;
+        b.write("outputs/model.pt", "b's");
+        b.settle();
+        let running_b = b.start();
+        after(11.0).await;
+        assert_eq!(a.stored("outputs/model.pt").await.as_deref(), Some("outputs/model.pt"));
+        end(&b, running_b).await;
+        end(&a, running_a).await;
+        assert_eq!(a.stored("outputs/model.pt").await.as_deref(), Some("outputs/model.pt"));
+        assert_eq!(a.stored(SIDE).await.as_deref(), Some("b's"));
+        assert!(a.store.keys().await.iter().all(|key| !key.contains(".plx")));
+    }
+}

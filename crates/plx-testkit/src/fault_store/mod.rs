@@ -46,6 +46,7 @@ struct State {
     next_part: u64,
     no_conditions: Option<Fault>,
     renames: bool,
+    ignores_conditions: bool,
 }
 
 /// An upload that is open: its key, and size and id of its parts.
@@ -157,6 +158,11 @@ impl FaultStore {
     /// From now on puts with a condition are refused like this.
     pub fn refuse_conditions(&self, refusal: Fault) {
         self.state().no_conditions = Some(refusal);
+    }
+
+    /// From now on conditions of puts are passed over, as by servers that know none.
+    pub fn ignore_conditions(&self) {
+        self.state().ignores_conditions = true;
     }
 
     /// From now on an answer to a put has another tag than the object has afterwards, as with some gateways.

@@ -25,6 +25,10 @@ impl ObjectStore for FaultStore {
             let (_flight, _) = self.begin(Op::Put, location.as_ref());
             self.suffer(Some(refusal), location.as_ref()).await?;
         }
+        let opts = match self.state().ignores_conditions {
+            true => PutOptions { mode: PutMode::Overwrite, ..opts },
+            false => opts,
+        };
         let work = |fault| self.memory.put_opts(location, body::stored(payload, fault), opts);
         let mut put = self.call(Op::Put, location.as_ref(), work).await?;
         if self.state().renames {
