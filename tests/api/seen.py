@@ -7,7 +7,7 @@ the two programs had as their artifacts store.
 
 PLX_INIT is the program; the command makes the rest of the run. With --picture, chromium then draws the run's page.
 """
-import json, os, subprocess, sys, tempfile
+import json, os, subprocess, sys, tempfile, time
 from pathlib import Path
 
 from haupt import serving
@@ -39,15 +39,25 @@ def make(host, init, command, theirs, store, context):
     return run
 
 
+def until(ask, is_there):
+    """What is asked for: the API answers before it has written down what it was told. After half a minute whatever there is."""
+    for _ in range(60):
+        if is_there(found := ask()):
+            break
+        time.sleep(0.5)
+    return found
+
+
 def read(run, work):
     """All of it, as somebody who has only the client."""
+    status, conditions = until(run.get_statuses, lambda found: found[0] == "succeeded")
     run.refresh_data()
-    status, conditions = run.get_statuses()
     assert status == "succeeded" and [one.type for one in conditions][-2:] == ["running", "succeeded"], conditions
     assert set(run.run_data.outputs) == {"loss", "accuracy"}, run.run_data.outputs
     print("statuses and outputs:", [one.type for one in conditions], run.run_data.outputs)
 
-    lineage = {one.name: one for one in run.get_artifacts_lineage(limit=100).results}
+    recorded = lambda: {one.name: one for one in run.get_artifacts_lineage(limit=100).results}
+    lineage = until(recorded, {"train-py", "loss"}.issubset)
     assert lineage["train-py"].kind == "file" and lineage["train-py"].is_input, lineage
     loss = lineage["loss"]
     assert (loss.kind, loss.path) == ("metric", "events/metric/loss.plx"), loss
